@@ -1,0 +1,1 @@
+"""Many members to one label map, and its clean-up."""

@@ -1,0 +1,1 @@
+"""Predictions against references: from label maps to ``scores.csv``, the single bridge to statistics."""

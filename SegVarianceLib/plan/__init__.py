@@ -1,0 +1,1 @@
+"""What is to be trained, and where a study keeps its files."""

@@ -1,0 +1,1 @@
+"""From checkpoints to label maps on the input's grid."""

@@ -1,0 +1,1 @@
+"""What the scores of many seeds say about luck. Needs numpy and scipy, fed by a score table alone."""

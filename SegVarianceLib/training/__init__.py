@@ -1,0 +1,1 @@
+"""Patches, augmentation, losses and the loop that trains one run."""
