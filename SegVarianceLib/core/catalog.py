@@ -113,7 +113,9 @@ class Catalog(Generic[T]):
         known = {parameter.name: parameter for parameter in self.facts(id).parameters}
         for name in given:
             if name not in known:
-                raise SegVarianceError(f"{self.what} {id!r} has no setting {name!r}. It has: {', '.join(known) or 'none'}.")
+                raise SegVarianceError(
+                    f"{self.what} {id!r} has no setting {name!r}. It has: {', '.join(known) or 'none'}."
+                )
         return {name: parameter.check(given.get(name, parameter.default)) for name, parameter in known.items()}
 
     def _known(self, id: str) -> str:

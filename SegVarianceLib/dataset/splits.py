@@ -21,7 +21,9 @@ class Fold:
     held_out: tuple[str, ...]
 
 
-def split(case_ids: Sequence[str], kind: str, split_seed: int, groups: Mapping[str, str] | None = None) -> tuple[Fold, ...]:
+def split(
+    case_ids: Sequence[str], kind: str, split_seed: int, groups: Mapping[str, str] | None = None
+) -> tuple[Fold, ...]:
     """Split cases into one hold-out fold (``"holdout"``, a fifth held out) or k folds (``"5-fold"``).
 
     Args:
@@ -36,7 +38,9 @@ def split(case_ids: Sequence[str], kind: str, split_seed: int, groups: Mapping[s
     ids = sorted(case_ids)
     missing = [case_id for case_id in ids if groups is not None and case_id not in groups]
     if missing:
-        raise SegVarianceError(f"{len(missing)} cases have no group, the first is {missing[0]!r}. Add them to the groups file.")
+        raise SegVarianceError(
+            f"{len(missing)} cases have no group, the first is {missing[0]!r}. Add them to the groups file."
+        )
     members: dict[str, list[str]] = {}
     for case_id in ids:
         members.setdefault(groups[case_id] if groups is not None else case_id, []).append(case_id)
@@ -61,7 +65,9 @@ def read_groups(path: Path, column: str) -> dict[str, str]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"case", column} <= set(reader.fieldnames or ()):
-                raise SegVarianceError(f"{path} needs the columns 'case' and {column!r}; it has {', '.join(reader.fieldnames or ())}.")
+                raise SegVarianceError(
+                    f"{path} needs the columns 'case' and {column!r}; it has {', '.join(reader.fieldnames or ())}."
+                )
             groups: dict[str, str] = {}
             for row in reader:
                 if groups.setdefault(row["case"], row[column]) != row[column]:

@@ -54,7 +54,9 @@ class ScoreTable:
 
     def where(self, **wanted: object) -> ScoreTable:
         """Only the scores whose columns equal ``wanted``."""
-        return ScoreTable(tuple(s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items())))
+        return ScoreTable(
+            tuple(s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items()))
+        )
 
     def write(self, path: Path) -> None:
         text = io.StringIO(newline="")
@@ -75,7 +77,9 @@ class ScoreTable:
                 reader = csv.DictReader(file)
                 lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
                 if lacking:
-                    raise SegVarianceError(f"{path} lacks the columns {', '.join(lacking)}. Expected: {', '.join(COLUMNS)}.")
+                    raise SegVarianceError(
+                        f"{path} lacks the columns {', '.join(lacking)}. Expected: {', '.join(COLUMNS)}."
+                    )
                 scores = tuple(_parse(row, f"{path}, line {reader.line_num}") for row in reader)
         except FileNotFoundError:
             raise SegVarianceError(f"{path} does not exist. Score the predictions first (segvariance score).") from None
@@ -92,9 +96,13 @@ def _parse(row: dict[str, str], where: str) -> Score:
         value = float(row["value"]) if row["value"] else None
         fold, seed = (int(row[column]) if row[column] else None for column in ("fold", "seed"))
     except ValueError as error:
-        raise SegVarianceError(f"{where}: {error}. Fold and seed are whole numbers or empty, value is a number or empty.") from None
+        raise SegVarianceError(
+            f"{where}: {error}. Fold and seed are whole numbers or empty, value is a number or empty."
+        ) from None
     if value is not None and not math.isfinite(value):
-        raise SegVarianceError(f"{where}: value {row['value']!r} is not finite. Leave the cell empty and say why in 'note'.")
+        raise SegVarianceError(
+            f"{where}: value {row['value']!r} is not finite. Leave the cell empty and say why in 'note'."
+        )
     text = {column: row[column] for column in ("configuration", "member", "case", "structure", "metric", "note")}
     return Score(fold=fold, seed=seed, value=value, **text)
 
@@ -104,5 +112,7 @@ def _refuse_duplicates(scores: Iterable[Score], path: Path) -> None:
     for score in scores:
         key = (score.configuration, score.fold, score.seed, score.member, score.case, score.structure, score.metric)
         if key in seen:
-            raise SegVarianceError(f"{path} holds two lines for {key}. Keep one: which of them counts cannot be guessed.")
+            raise SegVarianceError(
+                f"{path} holds two lines for {key}. Keep one: which of them counts cannot be guessed."
+            )
         seen.add(key)
