@@ -17,3 +17,16 @@ def quantise_probabilities(probabilities: np.ndarray) -> np.ndarray:
 def dequantise_probabilities(quantised: np.ndarray) -> np.ndarray:
     """uint8 to float32 probabilities."""
     return quantised.astype(np.float32) / np.float32(PROBABILITY_STEPS)
+
+
+def foreground_box(array: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """Smallest box [z, y, x] that holds every non-zero voxel of an integer or boolean array; None where all are zero."""
+    bits = array.view(np.uint8) if array.dtype == bool else array
+    occupied_zx = np.bitwise_or.reduce(bits, axis=1)
+    occupied_yx = np.bitwise_or.reduce(bits, axis=0)
+    z, y, x = (
+        np.flatnonzero(line) for line in (occupied_zx.any(axis=1), occupied_yx.any(axis=1), occupied_zx.any(axis=0))
+    )
+    if not z.size:
+        return None
+    return slice(int(z[0]), int(z[-1]) + 1), slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
