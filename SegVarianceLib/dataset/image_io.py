@@ -1,0 +1,299 @@
+"""Images and label maps between files and arrays ``[z, y, x]``; what is written lies exactly where its image lies."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own name in its documentation)
+
+from ..core.arrays import PROBABILITY_STEPS
+from ..core.errors import SegVarianceError
+from ..core.files import write_beside_and_rename
+from ..core.geometry import Geometry
+from .nifti_header import is_nifti, require_complete, write_with_header_of
+
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # our sentences say what is wrong; ITK's own would print between them
+
+IMAGE_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
+"""What an image file may end in; of two that fit, the longer one stands first."""
+
+_CHANNEL_SUFFIX = re.compile(r"(.+)_(\d{4})")
+_CLASSES_KEY = "segvariance_classes"
+_STEPS_KEY = "segvariance_probability_steps"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image: ``array`` float32 [c, z, y, x], all finite."""
+
+    array: np.ndarray
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Label values: ``array`` uint8, or uint16 where a value is above 255, [z, y, x]."""
+
+    array: np.ndarray
+    geometry: Geometry
+
+
+def read_image(paths: Sequence[Path]) -> Volume:
+    """Read one file per channel, or one file with all channels (a 4-D NIfTI, a vector NRRD), as float32 [c, z, y, x].
+
+    Raises:
+        SegVarianceError: a file cannot be read, holds NaN or infinity, or lies elsewhere than the first channel.
+    """
+    channels: list[np.ndarray] = []
+    geometry = None
+    for path in paths:
+        array, here = _read(path)
+        geometry = geometry or here
+        if difference := geometry.difference(here):
+            raise SegVarianceError(
+                f"{paths[0]} and {path} are channels of one image but differ in {difference}. Resample one to the other."
+            )
+        with np.errstate(over="ignore"):
+            channels.append(array.astype(np.float32, copy=False))
+        if not np.isfinite(channels[-1]).all():
+            raise SegVarianceError(f"{path} holds NaN or infinite values. Expected numbers: mend or replace the image.")
+    assert geometry is not None, "an image has at least one file"  # noqa: S101
+    return Volume(channels[0] if len(channels) == 1 else np.concatenate(channels), geometry)
+
+
+def read_label_map(path: Path) -> LabelMap:
+    """Read whole numbers from 0 to 65535, stored as any type, as uint8 or uint16 [z, y, x].
+
+    Raises:
+        SegVarianceError: the file cannot be read, or holds several channels, fractions, NaN or values out of that range.
+    """
+    array, geometry = _read(path)
+    if len(array) != 1:
+        raise SegVarianceError(
+            f"{path} holds {len(array)} layers. Expected one label map: export overlapping segments one by one or as regions."
+        )
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= np.iinfo(np.uint16).max):  # NaN is refused too
+        raise SegVarianceError(f"{path} holds values from {low} to {high}. Expected label values from 0 to 65535.")
+    labels = array[0].astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
+    if array.dtype.kind == "f" and not np.array_equal(labels, array[0]):
+        raise SegVarianceError(
+            f"{path} holds fractions. Expected whole label values: it may be an image, or labels resampled without nearest neighbour."
+        )
+    return LabelMap(labels, geometry)
+
+
+def read_geometry(path: Path) -> Geometry:
+    """Read where the voxels of an image are from its header alone; of a 4-D image the three axes in space.
+
+    Raises:
+        SegVarianceError: the file has no readable header, or not three axes in space.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    _refuse_unreadable(path, reader.ReadImageInformation)
+    return _geometry(path, reader)
+
+
+def write_label_map(path: Path, label_map: np.ndarray, geometry: Geometry, like: Path | None = None) -> None:
+    """Write whole label values [z, y, x] compressed, as uint8 or uint16.
+
+    With ``like``, the image file that ``geometry`` was read from, reading ``path`` back gives the same geometry to the
+    last bit when both are NIfTI or both NRRD. Without it the formats round: NIfTI to float32, NRRD in the last bits.
+    """
+    high = int(label_map.max(initial=0))
+    _write(path, label_map.astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16), geometry, like)
+
+
+def write_map(path: Path, values: np.ndarray, geometry: Geometry, like: Path | None = None) -> None:
+    """Write a map of numbers (agreement, entropy) [z, y, x] as float32; ``like`` as in write_label_map."""
+    _write(path, values.astype(np.float32, copy=False), geometry, like)
+
+
+def write_probabilities(
+    path: Path, quantised: np.ndarray, geometry: Geometry, class_names: Sequence[str], like: Path | None = None
+) -> None:
+    """Write 8-bit probabilities [c, z, y, x] (core/arrays.py) and the names of their classes as one vector NRRD."""
+    if quantised.dtype != np.uint8 or len(quantised) != len(class_names):
+        raise ValueError(f"{len(class_names)} class names for {quantised.dtype} of shape {quantised.shape}")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(quantised, 0, -1)), isVector=True)
+    image.SetMetaData(_CLASSES_KEY, json.dumps(list(class_names)))
+    image.SetMetaData(_STEPS_KEY, str(PROBABILITY_STEPS))
+    _write_image(path, image, geometry, like)
+
+
+def read_probabilities(path: Path) -> tuple[np.ndarray, Geometry, tuple[str, ...]]:
+    """Read what write_probabilities wrote: uint8 [c, z, y, x], geometry, class names.
+
+    Raises:
+        SegVarianceError: the file cannot be read, or does not say what its values mean.
+    """
+    image = _read_file(path)
+    try:
+        names = tuple(json.loads(image.GetMetaData(_CLASSES_KEY)))
+        steps = int(image.GetMetaData(_STEPS_KEY))
+    except (RuntimeError, ValueError, TypeError):
+        names, steps = (), 0
+    array = _channels_first(image)
+    if steps != PROBABILITY_STEPS or len(names) != len(array) or array.dtype != np.uint8:
+        raise SegVarianceError(
+            f"{path} is not a probability map of SegVariance: expected 8-bit values with class names. Predict again."
+        )
+    return array, _geometry(path, image), names
+
+
+def find_images(folder: Path) -> dict[str, Path]:
+    """Case id (file name without ending) to file, sorted by id; hidden files are passed over.
+
+    Raises:
+        SegVarianceError: the folder does not exist, or holds one id under two endings.
+    """
+    if not Path(folder).is_dir():
+        raise SegVarianceError(f"{folder} is not a folder. Expected a folder of images.")
+    found: dict[str, Path] = {}
+    for path in sorted(Path(folder).iterdir()):
+        ending = next((ending for ending in IMAGE_ENDINGS if path.name.endswith(ending)), None)
+        if ending is None or path.name.startswith(".") or not path.is_file():
+            continue
+        case_id = path.name.removesuffix(ending)
+        if case_id in found:
+            raise SegVarianceError(f"{found[case_id]} and {path} are both case {case_id!r}. Keep one of them.")
+        found[case_id] = path
+    return dict(sorted(found.items()))
+
+
+def read_case_images(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """Case id to its channel files: one file a case, or nnU-Net's ``<case>_0000``, ``<case>_0001`` and so on.
+
+    Raises:
+        SegVarianceError: as find_images; or some files have a channel suffix and others none, or a channel is missing.
+    """
+    files = find_images(folder)
+    suffixes = {name: _CHANNEL_SUFFIX.fullmatch(name) for name in files}
+    if not any(match and match[2] == "0000" for match in suffixes.values()):
+        return {name: (path,) for name, path in files.items()}
+    cases: dict[str, tuple[Path, ...]] = {}
+    for name, match in suffixes.items():  # sorted, so channels come in order
+        if match is None or int(match[2]) != len(cases.get(match[1], ())):
+            raise SegVarianceError(
+                f"{files[name]} does not fit the channel files beside it. Expected <case>_0000, <case>_0001 and so on for every case."
+            )
+        cases[match[1]] = (*cases.get(match[1], ()), files[name])
+    counts = {case_id: len(paths) for case_id, paths in cases.items()}
+    if fewer := [case_id for case_id, count in counts.items() if count < max(counts.values())]:
+        raise SegVarianceError(
+            f"{folder}: case {fewer[0]!r} has {counts[fewer[0]]} channel files, others have {max(counts.values())}. Add the missing ones."
+        )
+    return cases
+
+
+def _read(path: Path) -> tuple[np.ndarray, Geometry]:
+    image = _read_file(path)
+    geometry = _geometry(path, image)
+    array = _channels_first(image)
+    if array.dtype.kind not in "uif" or array.ndim != 4:
+        raise SegVarianceError(
+            f"{path} holds {array.dtype} values on {array.ndim} axes. Expected real numbers on a 3-D grid with channels: convert the image."
+        )
+    return array, geometry
+
+
+def _read_file(path: Path) -> sitk.Image:
+    image = _refuse_unreadable(path, lambda: sitk.ReadImage(str(path)))
+    if is_nifti(Path(path)):
+        require_complete(Path(path))
+    return image
+
+
+def _refuse_unreadable(path: Path, read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except RuntimeError:  # SimpleITK's only exception; its text is a page of addresses in C++
+        fault = "is not an image that can be read, or is cut short" if Path(path).exists() else "does not exist"
+        raise SegVarianceError(f"{path} {fault}. Check or replace the file.") from None
+
+
+def _channels_first(image: sitk.Image) -> np.ndarray:
+    array = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
+    return array if array.ndim == 4 else array[np.newaxis]
+
+
+def _geometry(path: Path, header: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    axes = header.GetDimension()
+    if axes not in (3, 4):
+        raise SegVarianceError(
+            f"{path} has {axes} axes. Expected a 3-D image, or a 4-D one whose last axis is the channel."
+        )
+    direction = np.reshape(header.GetDirection(), (axes, axes))[:3, :3]
+    return Geometry(
+        tuple(header.GetSize()[:3]),
+        tuple(header.GetSpacing()[:3]),
+        tuple(header.GetOrigin()[:3]),
+        tuple(direction.ravel().tolist()),
+    )
+
+
+def _write(path: Path, array: np.ndarray, geometry: Geometry, like: Path | None) -> None:
+    if array.shape != geometry.shape_zyx:
+        raise ValueError(f"an array of shape {array.shape} for a grid of {geometry.shape_zyx}")
+    if like is not None and is_nifti(Path(path)) and is_nifti(Path(like)):
+        _require_same_place(geometry, like)
+        write_beside_and_rename(path, lambda beside: write_with_header_of(like, beside, array))
+    else:
+        _write_image(path, sitk.GetImageFromArray(np.ascontiguousarray(array)), geometry, like)
+
+
+def _write_image(path: Path, image: sitk.Image, geometry: Geometry, like: Path | None) -> None:
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+
+    def write(beside: Path) -> None:
+        try:
+            sitk.WriteImage(image, str(beside), useCompression=True)
+        except RuntimeError:
+            raise SegVarianceError(
+                f"{path} cannot be written. Expected a name that ends in {', '.join(IMAGE_ENDINGS)}, a folder that may be written and room on the disk."
+            ) from None
+        if like is not None and beside.name.endswith(".nrrd") and Path(like).name.endswith(".nrrd"):
+            _require_same_place(geometry, like)
+            _take_nrrd_place(like, beside)
+
+    write_beside_and_rename(path, write)
+
+
+def _require_same_place(geometry: Geometry, like: Path) -> None:
+    if difference := geometry.difference(read_geometry(like)):
+        raise ValueError(f"{like} does not lie where the array lies: {difference}")
+
+
+def _take_nrrd_place(like: Path, path: Path) -> None:
+    """Replace the lines that place the voxels of ``path`` by those of ``like``.
+
+    NRRD stores spacing times direction; taking them apart and multiplying again changes the last bits each time.
+    """
+    head, data = path.read_bytes().split(b"\n\n", 1)
+    with open(like, "rb") as file:
+        lines = dict(line.split(b": ", 1) for line in _header_lines(file) if re.match(rb"space[^:]*: ", line))
+    if {b"space", b"space directions", b"space origin"} <= set(lines):
+        vectors = re.findall(rb"\([^)]*\)", lines[b"space directions"])
+        layers = b"none " if b"space directions: none" in head else b""
+        lines[b"space directions"] = layers + b" ".join(vectors)
+        for key in (b"space", b"space directions", b"space origin"):
+            head = re.sub(rb"(?m)^" + key + rb": .*$", key + b": " + lines[key], head)
+        path.write_bytes(head + b"\n\n" + data)
+
+
+def _header_lines(file: Any) -> list[bytes]:
+    lines = []
+    while line := file.readline().strip():
+        lines.append(line)
+    return lines
