@@ -1,0 +1,76 @@
+"""Overlap of two label maps, all labels in one pass. Regions come from the same counts, by adding rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.arrays import foreground_box
+from ..core.errors import SegVarianceError
+from ..core.labels import BACKGROUND, Structure
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Voxels of one structure in the reference, in the prediction, and in both."""
+
+    reference: int
+    prediction: int
+    both: int
+
+
+def confusion_matrix(reference: np.ndarray, prediction: np.ndarray, values: Sequence[int]) -> np.ndarray:
+    """Count voxels by their label in the reference (row) and in the prediction (column).
+
+    Args:
+        reference, prediction: integer label maps [z, y, x] of one shape.
+        values: all label values that occur, background 0 among them; they order rows and columns.
+
+    Returns:
+        int64 counts, shape (len(values), len(values)).
+
+    Raises:
+        SegVarianceError: the shapes differ, or a label map holds another value.
+    """
+    if reference.shape != prediction.shape:
+        raise SegVarianceError(
+            f"The prediction has {prediction.shape} voxels [z, y, x], its reference {reference.shape}. "
+            "Give label maps on one grid."
+        )
+    counts = np.zeros((len(values), len(values)), dtype=np.int64)
+    background = list(values).index(BACKGROUND)
+    counts[background, background] = reference.size
+    box = foreground_box(reference | prediction)
+    if box is None:
+        return counts
+    rows = _positions(reference[box], values, "reference")
+    columns = _positions(prediction[box], values, "prediction")
+    inside = np.bincount((rows * len(values) + columns).ravel(), minlength=counts.size).reshape(counts.shape)
+    counts[background, background] -= rows.size
+    return counts + inside
+
+
+def overlap(counts: np.ndarray, values: Sequence[int], structure: Structure) -> Overlap:
+    """Overlap of a label or region from the counts of ``confusion_matrix`` with the same ``values``."""
+    chosen = np.isin(values, structure.values)
+    return Overlap(int(counts[chosen].sum()), int(counts[:, chosen].sum()), int(counts[np.ix_(chosen, chosen)].sum()))
+
+
+def _positions(label_map: np.ndarray, values: Sequence[int], what: str) -> np.ndarray:
+    """Position of every voxel's value in ``values``, dtype intp."""
+    unknown = len(values)
+    position_of = np.full(max(values) + 2, unknown, dtype=np.intp)
+    position_of[list(values)] = range(len(values))
+    clipped = label_map
+    if label_map.min() < 0 or label_map.max() >= len(position_of):
+        clipped = np.where(label_map < 0, len(position_of) - 1, np.minimum(label_map, len(position_of) - 1))
+    positions = position_of[clipped]
+    if positions.max() == unknown:
+        strange = sorted(set(np.unique(label_map).tolist()) - set(values))
+        raise SegVarianceError(
+            f"The {what} holds the label values {strange}, expected only {sorted(values)}. "
+            "Mend the label map or the dataset's list of labels."
+        )
+    return positions

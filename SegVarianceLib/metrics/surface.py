@@ -1,0 +1,207 @@
+"""Surfaces made of surface elements, and the distances between two of them (Nikolov et al. 2021).
+
+An element lies at the centre of a cell of 2x2x2 voxels that are not all alike. Its area is that of the marching-cubes
+contour in the cell, so that HD95 and surface Dice weigh every square millimetre of surface equally, on any spacing.
+The same definition as the tool ``surface-distance`` (google-deepmind). Outside the image there is background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from ..core.arrays import foreground_box
+
+Spacing = tuple[float, float, float]
+
+_REACH = 3
+"""Cells around an element that are searched by offset; what lies farther (usually under a hundredth) by KD-tree."""
+_TIE = 1e-6
+"""Distances up to tolerance_mm * (1 + _TIE) count as within it: 3 x 0.8 mm is 2.4000000000000004 in float64."""
+_CORNERS = np.array([(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)])
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Surface elements of one structure.
+
+    ``cells`` int [n, 3] in [z, y, x]: cell (k, j, i) has the voxels k-1 and k, j-1 and j, i-1 and i.
+    ``areas_mm2`` float [n]: area of each element.
+    """
+
+    cells: np.ndarray
+    areas_mm2: np.ndarray
+    spacing_zyx_mm: Spacing
+
+    @property
+    def points_mm(self) -> np.ndarray:
+        """Element centres, float [n, 3] in [z, y, x], from the centre of voxel (0, 0, 0)."""
+        return (self.cells - 0.5) * self.spacing_zyx_mm
+
+
+@dataclass(frozen=True)
+class SurfaceDistances:
+    """Distance of every element to the nearest element of the other surface, both ways, with the elements' areas."""
+
+    from_reference_mm: np.ndarray
+    reference_areas_mm2: np.ndarray
+    from_prediction_mm: np.ndarray
+    prediction_areas_mm2: np.ndarray
+
+    def percentile_mm(self, percent: float) -> float:
+        """Robust Hausdorff distance: the larger of both directions' area-weighted percentiles, without interpolation."""
+        return max(
+            _weighted_percentile(self.from_reference_mm, self.reference_areas_mm2, percent),
+            _weighted_percentile(self.from_prediction_mm, self.prediction_areas_mm2, percent),
+        )
+
+    def share_within(self, tolerance_mm: float) -> float:
+        """Surface Dice: share of both surfaces' area that lies at most ``tolerance_mm`` from the other surface."""
+        limit = tolerance_mm * (1 + _TIE)
+        within = (
+            self.reference_areas_mm2[self.from_reference_mm <= limit].sum()
+            + self.prediction_areas_mm2[self.from_prediction_mm <= limit].sum()
+        )
+        return float(within / (self.reference_areas_mm2.sum() + self.prediction_areas_mm2.sum()))
+
+
+def surface(mask: np.ndarray, spacing_zyx_mm: Spacing, corner: tuple[int, int, int] = (0, 0, 0)) -> Surface:
+    """Surface elements of a boolean mask [z, y, x]; none where it is empty.
+
+    ``corner`` is the index of the mask's first voxel when the mask is a crop: cells then count from the whole image.
+    """
+    box = foreground_box(mask)
+    if box is None:
+        return Surface(np.empty((0, 3), dtype=np.intp), np.empty(0), spacing_zyx_mm)
+    codes = np.pad(mask[box].view(np.uint8), 1)
+    # One bit a voxel, doubled along one axis after the other: the first voxel (least z, y, x) ends in the highest bit.
+    codes = codes[:, :, :-1] << 1 | codes[:, :, 1:]
+    codes = codes[:, :-1] << 2 | codes[:, 1:]
+    codes = codes[:-1] << 4 | codes[1:]
+    on_surface = np.flatnonzero(codes - np.uint8(1) < 254)  # neither 0 (wraps to 255) nor 255
+    first = np.add([side.start for side in box], corner)
+    cells = np.stack(np.unravel_index(on_surface, codes.shape), axis=1) + first
+    return Surface(cells, cell_areas_mm2(spacing_zyx_mm)[codes.ravel()[on_surface]], spacing_zyx_mm)
+
+
+def surface_distances(reference: Surface, prediction: Surface) -> SurfaceDistances:
+    """Distances in mm between two surfaces that are not empty, both ways.
+
+    Raises:
+        ValueError: a surface is empty, or the spacings differ; the caller decides what a missed structure means.
+    """
+    if not len(reference.cells) or not len(prediction.cells) or reference.spacing_zyx_mm != prediction.spacing_zyx_mm:
+        raise ValueError("distances need two surfaces with elements on one grid")
+    return SurfaceDistances(
+        _nearest_mm(reference, prediction),
+        reference.areas_mm2,
+        _nearest_mm(prediction, reference),
+        prediction.areas_mm2,
+    )
+
+
+@cache
+def cell_areas_mm2(spacing_zyx_mm: Spacing) -> np.ndarray:
+    """Contour area of each of the 256 patterns of a 2x2x2 cell, float [256]; bit 7 is voxel (0, 0, 0), bit 0 (1, 1, 1)."""
+    spacing = np.asarray(spacing_zyx_mm, dtype=float)
+    scale = np.prod(spacing) / spacing  # an area vector's component scales by the two other axes
+    return np.array([np.linalg.norm(vectors * scale, axis=1).sum() for vectors in _area_vectors()])
+
+
+@cache
+def _area_vectors() -> tuple[np.ndarray, ...]:
+    """Area vectors [faces, 3] of the contour within a unit cell, for each of the 256 patterns.
+
+    Marching cubes: every edge-connected group of corners on the minority side is cut off from the rest of the cell by a
+    loop through the midpoints of the cut edges (so groups never join across a face diagonal). A loop that is not flat can
+    be spanned by triangles in several ways; the widest one counts, measured in the unit cell.
+    """
+    return tuple(np.concatenate([np.empty((0, 3)), *map(_span, _groups(code))]) for code in range(256))
+
+
+def _groups(code: int) -> list[frozenset[int]]:
+    """Edge-connected groups of the corners that are in the minority; corner 4z + 2y + x, neighbours differ in one bit."""
+    inside = {corner for corner in range(8) if code >> (7 - corner) & 1}
+    waiting = inside if len(inside) <= 4 else set(range(8)) - inside
+    groups = []
+    while waiting:
+        group: set[int] = set()
+        border = {min(waiting)}
+        while border:
+            group |= border
+            border = {corner ^ bit for corner in border for bit in (1, 2, 4)} & waiting - group
+        waiting = waiting - group
+        groups.append(frozenset(group))
+    return groups
+
+
+@cache
+def _span(group: frozenset[int]) -> np.ndarray:
+    """Area vectors [triangles, 3] of the widest triangulation of the loop around one group of corners."""
+    cut = [(corner, corner ^ bit) for corner in sorted(group) for bit in (1, 2, 4) if corner ^ bit not in group]
+    rest = [(_CORNERS[inner] + _CORNERS[outer]) / 2 for inner, outer in cut]
+    loop = [rest.pop()]
+    while rest:  # two midpoints follow each other where they lie on one face of the cell
+        follows = [bool(((point == loop[-1]) & (point != 0.5)).any()) for point in rest]
+        loop.append(rest.pop(follows.index(True)))
+    return max(_triangulations(np.array(loop)), key=lambda vectors: np.linalg.norm(vectors, axis=1).sum())
+
+
+def _triangulations(loop: np.ndarray) -> Iterator[np.ndarray]:
+    """Area vectors [n - 2, 3] of each way to cut a loop of n points into triangles between its points."""
+    if len(loop) == 2:
+        yield np.empty((0, 3))
+    for third in range(1, len(loop) - 1):
+        triangle = np.cross(loop[third] - loop[0], loop[-1] - loop[0])[None] / 2
+        for before in _triangulations(loop[: third + 1]):
+            for after in _triangulations(loop[third:]):
+                yield np.concatenate([triangle, before, after])
+
+
+def _nearest_mm(start: Surface, target: Surface) -> np.ndarray:
+    """Distance of each element of ``start`` to the nearest of ``target``: by rings of growing distance, then by tree.
+
+    Two segmentations of one structure mostly lie within a few voxels, where looking up neighbours beats any tree.
+    """
+    low = np.minimum(start.cells.min(axis=0), target.cells.min(axis=0)) - _REACH
+    shape = np.maximum(start.cells.max(axis=0), target.cells.max(axis=0)) + _REACH + 1 - low
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    is_target = np.zeros(np.prod(shape), dtype=bool)
+    is_target[(target.cells - low) @ strides] = True
+
+    distances = np.empty(len(start.cells))
+    waiting = np.arange(len(start.cells))
+    places = (start.cells - low) @ strides
+    for distance_mm, offsets in _rings(start.spacing_zyx_mm):
+        found = is_target[places + (offsets @ strides)[:, None]].any(axis=0)
+        distances[waiting[found]] = distance_mm
+        waiting, places = waiting[~found], places[~found]
+        if not waiting.size:
+            return distances
+    tree = KDTree(target.cells * np.asarray(target.spacing_zyx_mm), balanced_tree=False, compact_nodes=False)
+    distances[waiting] = tree.query(start.cells[waiting] * np.asarray(start.spacing_zyx_mm))[0]
+    return distances
+
+
+@cache
+def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, np.ndarray], ...]:
+    """(distance in mm, offsets int [n, 3]) by growing distance, complete up to the nearest cell out of reach."""
+    side = np.arange(-_REACH, _REACH + 1)
+    offsets = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    # Rounded, so that equal lengths whose squares were added in another order make one ring.
+    lengths_mm = np.linalg.norm(offsets * np.asarray(spacing_zyx_mm), axis=1).round(9)
+    complete_mm = (_REACH + 1) * min(spacing_zyx_mm)
+    return tuple(
+        (float(length), offsets[lengths_mm == length]) for length in np.unique(lengths_mm[lengths_mm < complete_mm])
+    )
+
+
+def _weighted_percentile(distances_mm: np.ndarray, areas_mm2: np.ndarray, percent: float) -> float:
+    order = np.argsort(distances_mm)
+    covered = np.cumsum(areas_mm2[order])
+    place = np.searchsorted(covered, percent / 100 * covered[-1])
+    return float(distances_mm[order[min(place, len(order) - 1)]])
