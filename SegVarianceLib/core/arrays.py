@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 PROBABILITY_STEPS = 255
@@ -30,3 +32,18 @@ def foreground_box(array: np.ndarray) -> tuple[slice, slice, slice] | None:
     if not z.size:
         return None
     return slice(int(z[0]), int(z[-1]) + 1), slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
+
+
+def slabs(shape: tuple[int, ...], voxels: int = 1 << 18) -> Iterator[slice]:
+    """Slices along the first axis that hold about ``voxels`` each: work on a large array in pieces that fit the cache."""
+    thickness = max(1, voxels // max(1, int(np.prod(shape[1:]))))
+    for start in range(0, shape[0], thickness):
+        yield slice(start, min(start + thickness, shape[0]))
+
+
+def values_present(label_map: np.ndarray) -> tuple[int, ...]:
+    """The distinct values of an unsigned integer label map [z, y, x], ascending."""
+    counts = np.zeros(int(label_map.max(initial=0)) + 1, dtype=np.int64)
+    for slab in slabs(label_map.shape):
+        counts += np.bincount(label_map[slab].ravel(), minlength=len(counts))
+    return tuple(np.flatnonzero(counts).tolist())

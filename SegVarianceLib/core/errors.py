@@ -22,7 +22,7 @@ class Problem:
         return f"{self.where}: {self.what} {self.remedy}"
 
 
-class ProblemsFound(SegVarianceError):
+class ProblemsFound(SegVarianceError):  # noqa: N818 (it says what came, not what failed)
     """Several problems at once, so that a user mends a dataset in one go and not file by file."""
 
     def __init__(self, summary: str, problems: Sequence[Problem]):

@@ -30,7 +30,7 @@ def write_beside_and_rename(path: Path, write: Callable[[Path], object]) -> None
         write(beside)
         with open(beside, "rb+") as written:
             os.fsync(written.fileno())
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 

@@ -81,12 +81,15 @@ class CanonicalAxes:
     def apply(self, array: np.ndarray) -> np.ndarray:
         lead = array.ndim - 3
         turned = array.transpose(*range(lead), *(lead + axis for axis in self.permutation))
-        return turned[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flipped))]
+        return np.flip(turned, self._flipped_axes(lead))
 
     def undo(self, array: np.ndarray) -> np.ndarray:
         lead = array.ndim - 3
-        turned = array[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flipped))]
+        turned = np.flip(array, self._flipped_axes(lead))
         return turned.transpose(*range(lead), *(lead + int(axis) for axis in np.argsort(self.permutation)))
+
+    def _flipped_axes(self, lead: int) -> tuple[int, ...]:
+        return tuple(lead + axis for axis in range(3) if self.flipped[axis])
 
     def spacing(self, spacing_zyx_mm: tuple[float, float, float]) -> tuple[float, float, float]:
         """Spacing of the turned array, from that of the array as read; both in array order."""

@@ -1,0 +1,80 @@
+"""Frozen dataclasses to JSON and back, checked on the way in: a plan file may have been edited by hand."""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from .errors import SegVarianceError
+
+R = TypeVar("R")
+
+
+def to_json(record: Any) -> Any:
+    """A dataclass, nested ones too, as plain JSON values; tuples become lists."""
+    if is_dataclass(record):
+        return {field.name: to_json(getattr(record, field.name)) for field in fields(record)}
+    if isinstance(record, tuple | list):
+        return [to_json(item) for item in record]
+    if isinstance(record, dict):
+        return {str(key): to_json(value) for key, value in record.items()}
+    return record
+
+
+def from_json(kind: type[R], content: Any, where: str) -> R:
+    """Build dataclass ``kind`` from what ``to_json`` gave.
+
+    Args:
+        where: what is being read, for the sentence of the error, for example ``"study/plan.json"``.
+
+    Raises:
+        SegVarianceError: a field is missing, unknown, or of another type than declared.
+    """
+    if not isinstance(content, dict):
+        raise SegVarianceError(f"{where}: expected an object with named fields, found {type(content).__name__}.")
+    hints = typing.get_type_hints(kind)
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for name in content:
+        if name not in names:
+            raise SegVarianceError(f"{where}: unknown field {name!r}. Expected: {', '.join(names)}.")
+    for name in names:
+        if name not in content:
+            raise SegVarianceError(f"{where}: field {name!r} is missing. Make the file again, or restore the field.")
+    return kind(**{name: _value(hints[name], content[name], f"{where}, {name}") for name in names})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint):
+        return from_json(hint, value, where)  # type: ignore[arg-type]
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _value(next(option for option in arguments if option is not type(None)), value, where)
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if origin is dict and isinstance(value, dict):
+        return {_key(arguments[0], key): _value(arguments[1], item, f"{where}, {key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise SegVarianceError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}.")
+
+
+def _tuple(arguments: tuple, value: Any, where: str) -> tuple:
+    if not isinstance(value, list):
+        raise SegVarianceError(f"{where}: expected a list, found {value!r}.")
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if len(value) != len(arguments):
+        raise SegVarianceError(f"{where}: expected {len(arguments)} entries, found {len(value)}.")
+    return tuple(
+        _value(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(arguments, value, strict=True))
+    )
+
+
+def _key(kind: type, key: str) -> Any:
+    return int(key) if kind is int else key

@@ -1,0 +1,102 @@
+"""Where a run computes and in which precision: chosen once, tested, and recorded in the run's key."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from ..core.errors import SegVarianceError
+
+KINDS = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A torch device with its precision. ``facts()`` is the part of a run's key that the machine decides."""
+
+    kind: str
+    half: bool
+    threads: int
+
+    @property
+    def torch(self) -> torch.device:
+        return torch.device(self.kind)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the optimizer may update all weights in one kernel."""
+        return self.kind in ("cpu", "cuda")
+
+    def autocast(self) -> AbstractContextManager:
+        """bfloat16 where it is fast and right, else full precision."""
+        return torch.autocast(self.kind, torch.bfloat16, enabled=self.half)
+
+    def facts(self) -> dict[str, object]:
+        name = torch.cuda.get_device_name() if self.kind == "cuda" else platform.machine()
+        capability = torch.backends.cpu.get_cpu_capability() if self.kind == "cpu" else ""
+        return {
+            "device": self.kind,
+            "device_name": f"{name} {capability}".strip(),
+            "precision": "bfloat16" if self.half else "float32",
+            "threads": self.threads,
+            "torch": torch.__version__,
+        }
+
+
+def open_device(kind: str, threads: int) -> Device:
+    """Set this process up for deterministic work and return the device.
+
+    Args:
+        kind: one of ``KINDS``; ``auto`` takes CUDA, then MPS, then the CPU.
+        threads: CPU threads; sums depend on their number, so it belongs to the key.
+
+    Raises:
+        SegVarianceError: the device is not there, or this torch computes 3-D convolutions wrongly (2.9).
+    """
+    if torch.__version__.startswith("2.9."):
+        raise SegVarianceError(
+            f"torch {torch.__version__} computes some 3-D convolutions wrongly. Install torch 2.10 or newer."
+        )
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if kind == "auto":
+        kind = next(name for name, there in available.items() if there)
+    if kind not in available or not available[kind]:
+        there = ", ".join(name for name, found in available.items() if found)
+        raise SegVarianceError(f"Device {kind!r} is not available on this machine. Choose one of: auto, {there}.")
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(kind == "cuda")
+    return Device(kind, _half_is_fast_and_right(kind), threads)
+
+
+def _half_is_fast_and_right(kind: str) -> bool:
+    """bfloat16 on CUDA from compute capability 8 and on CPUs with native instructions, if a convolution agrees with float32."""
+    if kind == "cuda":
+        native = torch.cuda.get_device_capability()[0] >= 8
+    else:
+        native = kind == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return native and _convolutions_agree(kind)
+
+
+def _convolutions_agree(kind: str) -> bool:
+    """Compare bfloat16 with float32 where wrong kernels were seen: strided ones, and outputs one voxel wide."""
+    draw = torch.Generator().manual_seed(0)
+    for stride, width in ((1, 8), (2, 8), (2, 2)):
+        image = torch.randn(2, 16, 8, 8, width, generator=draw).to(kind)
+        weight = torch.randn(16, 16, 2, 2, 2, generator=draw).to(kind) / 11
+        exact = torch.nn.functional.conv3d(image, weight, stride=stride)
+        with torch.autocast(kind, torch.bfloat16):
+            half = torch.nn.functional.conv3d(image, weight, stride=stride)
+        if (exact - half.float()).abs().max() > 0.1:
+            return False
+    return True
+
+
+def physical_cores() -> int:
+    """Cores that this process may use."""
+    usable = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
+    return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))

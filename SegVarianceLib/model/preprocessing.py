@@ -1,0 +1,90 @@
+"""From an image file's grid to what the network sees, and the way back. Arrays are [c, z, y, x] or [z, y, x]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..core.errors import SegVarianceError
+from ..core.geometry import CanonicalAxes, Geometry
+from ..plan.study_plan import ChannelPlan, PreprocessingPlan
+
+NORMALISATIONS = ("z_score", "z_score_nonzero", "ct")
+
+
+@dataclass(frozen=True)
+class NetworkGrid:
+    """How one image's grid maps to the network's: turn to canonical axes, then resample to the planned spacing."""
+
+    axes: CanonicalAxes
+    canonical_shape: tuple[int, int, int]
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, geometry: Geometry, plan: PreprocessingPlan) -> NetworkGrid:
+        axes = CanonicalAxes.of(geometry)
+        spacing = axes.spacing(geometry.spacing_zyx_mm)
+        first, second, third = (geometry.shape_zyx[axis] for axis in axes.permutation)
+        canonical = (first, second, third)
+        planned = tuple(
+            max(1, round(n * mm / target))
+            for n, mm, target in zip(canonical, spacing, plan.spacing_zyx_mm, strict=True)
+        )
+        return cls(axes, canonical, planned)  # type: ignore[arg-type]
+
+    @property
+    def resamples(self) -> bool:
+        return self.shape != self.canonical_shape
+
+    def image(self, array: np.ndarray) -> np.ndarray:
+        """Image as read [c, z, y, x] to the network's grid, trilinear, float32."""
+        turned = np.ascontiguousarray(self.axes.apply(array), dtype=np.float32)
+        return _resample(turned, self.shape) if self.resamples else turned
+
+    def label_map(self, array: np.ndarray) -> np.ndarray:
+        """Label map as read [z, y, x] to the network's grid: each value's mask resampled, the strongest wins."""
+        turned = np.ascontiguousarray(self.axes.apply(array))
+        if not self.resamples:
+            return turned
+        labels = np.zeros(self.shape, turned.dtype)
+        strongest = np.zeros(self.shape, np.float32)
+        for value in np.unique(turned):
+            share = _resample((turned == value).astype(np.float32)[None], self.shape)[0]
+            wins = share > strongest
+            labels[wins] = value
+            strongest[wins] = share[wins]
+        return labels
+
+
+def normalise(image: np.ndarray, channels: tuple[ChannelPlan, ...]) -> np.ndarray:
+    """Each channel of a float32 image [c, z, y, x] by its plan; in native intensities in, about zero mean and unit SD out.
+
+    Raises:
+        SegVarianceError: another number of channels than planned.
+    """
+    if len(image) != len(channels):
+        names = ", ".join(channel.name for channel in channels)
+        raise SegVarianceError(
+            f"The image has {len(image)} channels, the plan expects {len(channels)} ({names}). Give one file per channel."
+        )
+    return np.stack([_normalise(values, plan) for values, plan in zip(image, channels, strict=True)])
+
+
+def _normalise(values: np.ndarray, plan: ChannelPlan) -> np.ndarray:
+    if plan.normalisation == "ct":
+        return (np.clip(values, plan.low, plan.high) - np.float32(plan.mean)) / np.float32(max(plan.std, 1e-8))
+    inside = values != 0 if plan.normalisation == "z_score_nonzero" else np.ones(values.shape, bool)
+    if not inside.any():
+        return np.zeros_like(values)
+    mean, std = values[inside].mean(dtype=np.float64), values[inside].std(dtype=np.float64)
+    scaled = ((values - mean) / max(std, 1e-8)).astype(np.float32)
+    # Far outliers would turn into inf in the 16-bit cache, and carry no anatomy.
+    return np.where(inside, np.clip(scaled, -20, 20), np.float32(0))
+
+
+def _resample(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Trilinear over the same physical extent; voxel centres, not corners, keep their places."""
+    return F.interpolate(torch.from_numpy(array)[None], size=shape, mode="trilinear", align_corners=False)[0].numpy()

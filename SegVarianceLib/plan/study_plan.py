@@ -1,0 +1,116 @@
+"""Everything that decides what a study trains, in one frozen record: ``plan.json``.
+
+Triples of shapes, strides and spacings are in canonical array order (S, P, L as in ``core.geometry.CanonicalAxes``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import SegVarianceError
+from ..core.files import read_json, safe_name, write_json
+from ..core.records import from_json, to_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ChannelPlan:
+    """How one channel is normalised: ``z_score`` over the image, ``z_score_nonzero`` over its non-zero voxels, or
+    ``ct``: clipped to [low, high], then with the dataset's mean and std."""
+
+    name: str
+    normalisation: str
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class PreprocessingPlan:
+    """From a file to what the network sees: canonical axes, this spacing, these normalisations."""
+
+    spacing_zyx_mm: tuple[float, float, float]
+    channels: tuple[ChannelPlan, ...]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """One member of the residual U-Net family. ``out_channels`` counts the background."""
+
+    in_channels: int
+    out_channels: int
+    patch_zyx: tuple[int, int, int]
+    stem_stride: tuple[int, int, int]
+    strides: tuple[tuple[int, int, int], ...]
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """One training, planned as a whole: the learning rate follows ``steps``, so fewer steps means another plan."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warm_up_share: float
+    ema_decay: float
+    foreground_share: float
+    mirror_axes: tuple[int, ...]
+    rotation_axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A recipe whose luck is studied; ``backend`` names what trains it."""
+
+    name: str
+    backend: str
+    preprocessing: PreprocessingPlan
+    network: NetworkPlan
+    training: TrainingPlan
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Configurations x folds x seeds on one dataset with one split, and what is made of the predictions."""
+
+    schema: int
+    title: str
+    dataset_folder: str
+    dataset_digest: str
+    split: str
+    split_seed: int
+    seeds: tuple[int, ...]
+    configurations: tuple[Configuration, ...]
+    device: str
+    threads_per_run: int
+    keep_probabilities: bool
+    clean_up: str
+    tolerance_mm: float
+
+    def configuration(self, name: str) -> Configuration:
+        return next(configuration for configuration in self.configurations if configuration.name == name)
+
+    def write(self, path: Path) -> None:
+        write_json(path, to_json(self))
+
+    @classmethod
+    def read(cls, path: Path) -> StudyPlan:
+        """Read a ``plan.json``.
+
+        Raises:
+            SegVarianceError: not a plan, another schema, a field of the wrong type, a name that cannot be a folder.
+        """
+        content = read_json(path)
+        if isinstance(content, dict) and content.get("schema") != SCHEMA:
+            raise SegVarianceError(
+                f"{path} has schema {content.get('schema')!r}; this version reads {SCHEMA}. Plan the study again."
+            )
+        plan = from_json(cls, content, str(path))
+        for configuration in plan.configurations:
+            safe_name(configuration.name, "configuration name")
+        return plan

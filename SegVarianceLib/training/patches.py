@@ -1,0 +1,105 @@
+"""Which patches a step sees. Every draw comes from (seed, step) alone, so a resumed run draws the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..plan.study_plan import NetworkPlan, TrainingPlan
+
+_MAX_SCALE = 1.3
+"""An augmented patch reaches at most this much further than the plain one, before rotation."""
+
+_OVERHANG_SHARE = 0.08
+"""A patch may hang over the image's edge by this share of its length, so that borders are seen off-centre too."""
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """One case on the network's grid: image float16 [c, z, y, x], label map uint8 [z, y, x] (either may be memory-mapped),
+    and for each foreground value some of its voxels, int32 [n, 3]."""
+
+    id: str
+    image: np.ndarray
+    label_map: np.ndarray
+    foreground: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Cuboids cut around the drawn centres, larger than a patch so that it can be rotated and scaled inside them.
+
+    image float32 [n, c, z, y, x], label_map uint8 [n, z, y, x]; outside the image: 0 and ``outside_value``.
+    """
+
+    image: np.ndarray
+    label_map: np.ndarray
+
+
+def block_shape(network: NetworkPlan, training: TrainingPlan) -> tuple[int, int, int]:
+    """Smallest cuboid that holds every augmented patch: scaled, then rotated about the axes the plan allows."""
+    patch = np.asarray(network.patch_zyx, dtype=float)
+    reach = patch * _MAX_SCALE
+    if training.rotation_axes:
+        turned = set(range(3)) if len(training.rotation_axes) > 1 else set(range(3)) - set(training.rotation_axes)
+        longest = max(patch[axis] for axis in turned)
+        for axis in turned:
+            reach[axis] += 0.3 * longest  # sin(15 degrees) = 0.26, and room for interpolation
+    z, y, x = (int(np.ceil(length / 2)) * 2 for length in reach)
+    return z, y, x
+
+
+def draw_blocks(
+    cases: list[TrainingCase],
+    order: np.ndarray,
+    network: NetworkPlan,
+    training: TrainingPlan,
+    outside_value: int,
+    rng: np.random.Generator,
+) -> Blocks:
+    """Cut one block for each case index in ``order``; a share of them centred on a random structure's random voxel."""
+    shape = block_shape(network, training)
+    images = np.zeros((len(order), network.in_channels, *shape), np.float32)
+    labels = np.full((len(order), *shape), outside_value, np.uint8)
+    for slot, index in enumerate(order):
+        case = cases[index]
+        start = _centre(case, network, training.foreground_share, rng) - np.asarray(shape) // 2
+        source, target = _overlap(start, shape, case.label_map.shape)
+        images[slot][:, *target] = case.image[:, *source]
+        labels[slot][target] = case.label_map[source]
+    return Blocks(images, labels)
+
+
+def case_order(cases: int, batch_size: int, step: int, seed_of_epoch) -> np.ndarray:
+    """Case indices of one step: each epoch is a fresh permutation, and steps run on over its end."""
+    wanted = np.arange(step * batch_size, (step + 1) * batch_size)
+    return np.array(
+        [np.random.default_rng(seed_of_epoch(int(i // cases))).permutation(cases)[i % cases] for i in wanted]
+    )
+
+
+def _centre(case: TrainingCase, network: NetworkPlan, foreground_share: float, rng: np.random.Generator) -> np.ndarray:
+    """Voxel index of a patch centre, kept so that the patch lies inside the image but for a small overhang."""
+    size, patch = np.asarray(case.label_map.shape, dtype=float), np.asarray(network.patch_zyx, dtype=float)
+    wants_foreground, uniform, which, voxel = rng.random(), rng.random(3), rng.random(), rng.random()
+    overhang = _OVERHANG_SHARE * patch
+    low = np.minimum(patch / 2, size / 2) - overhang
+    high = np.maximum(size - patch / 2, size / 2) + overhang
+    present = [voxels for voxels in case.foreground if len(voxels)]
+    if wants_foreground < foreground_share and present:
+        voxels = present[int(which * len(present))]
+        return np.clip(voxels[int(voxel * len(voxels))], low, high).astype(int)
+    return (low + uniform * (high - low)).astype(int)
+
+
+def _overlap(
+    start: np.ndarray, shape: tuple[int, ...], size: tuple[int, ...]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Slices of the image and of the block where the two overlap; empty ones where they do not."""
+    source, target = [], []
+    for first, length, limit in zip(start, shape, size, strict=True):
+        low, high = min(max(0, int(first)), limit), max(0, min(limit, int(first) + length))
+        source.append(slice(low, max(low, high)))
+        target.append(slice(low - int(first), max(low, high) - int(first)))
+    return tuple(source), tuple(target)

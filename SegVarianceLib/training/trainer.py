@@ -1,0 +1,149 @@
+"""One training run: the same key gives the same bytes, stopped and resumed at any step or not.
+
+No random generator lives through the run: order, patches and augmentation of a step are drawn from (seed, step), so
+the whole state is network, moving average, optimizer and the number of the next step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..core.seeding import derived_seed, generator
+from ..model import checkpoint
+from ..model.device import Device
+from ..model.network import ResidualUNet, build_network
+from ..plan.study_plan import NetworkPlan, TrainingPlan
+from .augmentation import augment, draw_augmentation
+from .losses import dice_and_cross_entropy
+from .patches import TrainingCase, case_order, draw_blocks
+
+_CLIP_NORM = 12.0
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a viewer may want of one step; ``dice`` is the soft Dice of the step's own training patches."""
+
+    step: int
+    loss: float
+    dice: float
+
+
+class Trainer:
+    """Trains one network on cached cases.
+
+    Args:
+        cases: on the network's grid, in a fixed order; they are part of the key, as are both plans, ``seed`` and ``device``.
+    """
+
+    def __init__(
+        self, cases: list[TrainingCase], network: NetworkPlan, training: TrainingPlan, seed: int, device: Device
+    ):
+        self.cases, self.plan, self.network_plan, self.seed, self.device = cases, training, network, seed, device
+        first = torch.Generator().manual_seed(derived_seed(seed, "weights"))
+        self.network = build_network(network, first).to(device.torch)
+        self.average = build_network(network).to(device.torch)
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=device.fused
+        )
+        self.step = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.plan.steps
+
+    def train_step(self) -> StepResult:
+        """One update of the weights."""
+        image, classes = self._batch()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.plan, self.step)
+        self.network.train()
+        with self.device.autocast():
+            logits = self.network(image)
+        loss, dice = dice_and_cross_entropy(logits, classes)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
+        self.optimizer.step()
+        self._update_average()
+        self.step += 1
+        return StepResult(self.step, float(loss.detach()), float(dice))
+
+    def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = generator(self.seed, "step", self.step)
+        order = case_order(
+            len(self.cases), self.plan.batch_size, self.step, lambda epoch: derived_seed(self.seed, "epoch", epoch)
+        )
+        blocks = draw_blocks(self.cases, order, self.network_plan, self.plan, outside_value=0, rng=rng)
+        draw = draw_augmentation(self.plan, len(order), self.network_plan.in_channels, rng)
+        image = torch.from_numpy(blocks.image).to(self.device.torch)
+        label_map = torch.from_numpy(blocks.label_map).to(self.device.torch)
+        return augment(image, label_map, self.network_plan.patch_zyx, draw)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Moving average of weights and of batch-norm statistics, faster at the start so that it forgets the first draw."""
+        decay = min(self.plan.ema_decay, (1 + self.step) / (10 + self.step))
+        for kept, current in zip(_floats(self.average), _floats(self.network), strict=True):
+            kept.lerp_(current, 1 - decay)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The averaged network's tensors: what predicts."""
+        return self.average.state_dict()
+
+    def save(self, path: Path, key: str) -> None:
+        """Write the whole state, with the key that it belongs to."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        checkpoint.save(path, tensors, {"step": self.step, "key": key})
+
+    def resume(self, path: Path, key: str) -> bool:
+        """Continue from a saved state; False, and nothing changed, if there is none or it belongs to another key."""
+        if not path.exists():
+            return False
+        tensors, facts = checkpoint.load(path)
+        if facts.get("key") != key:
+            return False
+        for prefix, module in (("network.", self.network), ("average.", self.average)):
+            checkpoint.fill(module, _below(tensors, prefix), str(path))
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in _below(tensors, "optimizer.").items():
+            index, field = name.split(".", 1)
+            state.setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        self.step = int(facts["step"])
+        return True
+
+
+def learning_rate(plan: TrainingPlan, step: int) -> float:
+    """Linear warm-up, then a cosine to zero over the planned steps."""
+    warm_up = max(1, round(plan.warm_up_share * plan.steps))
+    if step < warm_up:
+        return plan.learning_rate * (step + 1) / warm_up
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, plan.steps - warm_up)))
+
+
+def _floats(network: ResidualUNet) -> list[torch.Tensor]:
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def foreground_voxels(label_map: np.ndarray, classes: int, seed: int, at_most: int = 2000) -> tuple[np.ndarray, ...]:
+    """Some voxels of each class from 1 to ``classes`` - 1, int32 [n, 3], drawn once so that sampling a patch is cheap."""
+    rng = generator(seed, "foreground")
+    found = []
+    for value in range(1, classes):
+        voxels = np.argwhere(label_map == value).astype(np.int32)
+        found.append(voxels[rng.permutation(len(voxels))[:at_most]])
+    return tuple(found)
