@@ -16,7 +16,7 @@ from ..core.arrays import PROBABILITY_STEPS
 from ..core.errors import SegVarianceError
 from ..core.files import write_beside_and_rename
 from ..core.geometry import Geometry
-from .nifti_header import is_nifti, require_complete, write_with_header_of
+from .nifti_header import is_nifti, read_voxels, write_with_header_of
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # our sentences say what is wrong; ITK's own would print between them
 
@@ -140,12 +140,13 @@ def read_probabilities(path: Path) -> tuple[np.ndarray, Geometry, tuple[str, ...
         steps = int(image.GetMetaData(_STEPS_KEY))
     except (RuntimeError, ValueError, TypeError):
         names, steps = (), 0
-    array = _channels_first(image)
+    geometry = _geometry(path, image)
+    array = _channels_first(image).reshape(-1, *geometry.shape_zyx)
     if steps != PROBABILITY_STEPS or len(names) != len(array) or array.dtype != np.uint8:
         raise SegVarianceError(
             f"{path} is not a probability map of SegVariance: expected 8-bit values with class names. Predict again."
         )
-    return array, _geometry(path, image), names
+    return array, geometry, names
 
 
 def find_images(folder: Path) -> dict[str, Path]:
@@ -194,9 +195,13 @@ def read_case_images(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _read(path: Path) -> tuple[np.ndarray, Geometry]:
-    image = _read_file(path)
-    geometry = _geometry(path, image)
-    array = _channels_first(image)
+    if is_nifti(Path(path)):
+        geometry, array = read_geometry(path), read_voxels(Path(path))
+    else:
+        image = _read_file(path)
+        geometry, array = _geometry(path, image), _channels_first(image)
+    if array.ndim == 3:
+        array = array[np.newaxis]
     if array.dtype.kind not in "uif" or array.ndim != 4:
         raise SegVarianceError(
             f"{path} holds {array.dtype} values on {array.ndim} axes. Expected real numbers on a 3-D grid with channels: convert the image."
@@ -205,10 +210,7 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def _read_file(path: Path) -> sitk.Image:
-    image = _refuse_unreadable(path, lambda: sitk.ReadImage(str(path)))
-    if is_nifti(Path(path)):
-        require_complete(Path(path))
-    return image
+    return _refuse_unreadable(path, lambda: sitk.ReadImage(str(path)))
 
 
 def _refuse_unreadable(path: Path, read: Callable[[], Any]) -> Any:
@@ -223,7 +225,7 @@ def _channels_first(image: sitk.Image) -> np.ndarray:
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
-    return array if array.ndim == 4 else array[np.newaxis]
+    return array
 
 
 def _geometry(path: Path, header: sitk.Image | sitk.ImageFileReader) -> Geometry:

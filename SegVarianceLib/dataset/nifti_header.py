@@ -1,105 +1,94 @@
-"""The two things SimpleITK leaves undone for NIfTI: noticing a file cut short, and giving back a header to the last bit."""
+"""What SimpleITK leaves undone for NIfTI: refusing missing or senseless voxels, and giving a header back to the last bit."""
 
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from ..core.errors import SegVarianceError
 
-_PIECE_BYTES = 1 << 20
-
-
-def _header_type(itemsize: int, fields: dict[str, tuple[str, int]]) -> np.dtype:
-    formats, offsets = zip(*fields.values(), strict=True)
-    return np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": itemsize})
-
-
-# Sizes include the four bytes that announce extensions. Source: nifti1.h and nifti2.h of the NIfTI DFWG.
-_HEADER_TYPES = {
-    348: _header_type(
-        352,
-        {
-            "dim": ("8i2", 40), "intent_code": ("i2", 68), "datatype": ("i2", 70), "bitpix": ("i2", 72),
-            "vox_offset": ("f4", 108), "scl_slope": ("f4", 112), "scl_inter": ("f4", 116), "cal_max": ("f4", 124),
-            "cal_min": ("f4", 128), "descrip": ("S80", 148), "aux_file": ("S24", 228), "intent_name": ("S16", 328),
-            "extension": ("S4", 348),
-        },
-    ),
-    540: _header_type(
-        544,
-        {
-            "datatype": ("i2", 12), "bitpix": ("i2", 14), "dim": ("8i8", 16), "vox_offset": ("i8", 168),
-            "scl_slope": ("f8", 176), "scl_inter": ("f8", 184), "cal_max": ("f8", 192), "cal_min": ("f8", 200),
-            "descrip": ("S80", 240), "aux_file": ("S24", 320), "intent_code": ("i4", 504), "intent_name": ("S16", 508),
-            "extension": ("S4", 540),
-        },
-    ),
+# Source: nifti1.h of the NIfTI Data Format Working Group. SimpleITK reads no NIfTI-2.
+_HEADER_BYTES = 352  # with the four that announce extensions
+_FIELDS = {
+    "sizeof_hdr": ("i4", 0), "dim": ("8i2", 40), "intent_code": ("i2", 68), "datatype": ("i2", 70),
+    "bitpix": ("i2", 72), "vox_offset": ("f4", 108), "scl_slope": ("f4", 112), "scl_inter": ("f4", 116),
+    "cal_max": ("f4", 124), "cal_min": ("f4", 128), "descrip": ("S80", 148), "aux_file": ("S24", 228),
+    "intent_name": ("S16", 328), "extension": ("S4", 348),
 }  # fmt: skip
-_DATATYPE_CODES = {"uint8": 2, "float32": 16, "uint16": 512}
+_DATATYPES = {
+    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
+}  # fmt: skip
 
 
 def is_nifti(path: Path) -> bool:
     return path.name.endswith((".nii", ".nii.gz"))
 
 
-def require_complete(path: Path) -> None:
-    """Refuse a NIfTI that holds fewer voxels than its header promises, or whose compressed data is damaged.
+def read_voxels(path: Path) -> np.ndarray:
+    """All voxels of a NIfTI-1, [z, y, x] or [c, z, y, x], rescaled where its header says so.
 
-    SimpleITK fills the missing voxels with zeros and says nothing.
+    SimpleITK would fill the missing voxels of a file cut short with zeros, and put zeros for NaN, without a word.
 
     Raises:
-        SegVarianceError: the file is cut short, damaged, or has no NIfTI header.
+        SegVarianceError: the file is cut short or damaged, or its voxels are no real numbers.
     """
     try:
-        with _open(path) as file:
-            header = _parse_header(file.read(544))
-            voxels = np.prod(header["dim"][1 : 1 + header["dim"][0]].astype(np.int64))
-            missing = int(header["vox_offset"]) + int(voxels) * int(header["bitpix"]) // 8
-            file.seek(0)
-            while piece := file.read(_PIECE_BYTES):  # to the end: gzip checks its sum there
-                missing -= len(piece)
+        content = _content(path)
+        header = _header_view(content)
+        shape = [int(size) for size in header["dim"][header["dim"][0] : 0 : -1]]
+        kind = np.dtype(_DATATYPES[int(header["datatype"])]).newbyteorder(_order(content))
+        voxels = np.frombuffer(content, kind, math.prod(shape), int(header["vox_offset"])).reshape(shape)
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError):
-        missing = 1
-    if missing > 0:
-        raise SegVarianceError(f"{path} is cut short or damaged: expected a whole NIfTI file. Copy it again.")
+        raise SegVarianceError(f"{path} is cut short or damaged: expected a whole NIfTI file. Copy it again.") from None
+    except KeyError:
+        raise SegVarianceError(
+            f"{path} holds colours or complex numbers. Expected real numbers: convert the image."
+        ) from None
+    if voxels.ndim == 5 and voxels.shape[1] == 1:
+        voxels = voxels[:, 0]  # a vector image: its components stand on the fifth axis, time has one step
+    slope, offset = float(header["scl_slope"]), float(header["scl_inter"])
+    if math.isfinite(slope) and slope != 0 and (slope, offset) != (1, 0):
+        return voxels * np.float64(slope) + offset
+    return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
 
 
 def write_with_header_of(like: Path, path: Path, array: np.ndarray) -> None:
     """Write ``array`` [z, y, x] (uint8, uint16 or float32) as ``path``, placed by the very header bytes of ``like``."""
-    with _open(like) as file:
-        placed = bytearray(file.read(544))
-    header = _parse_header(placed)  # a view: what is set here is set in `placed`, everything else stays
+    placed = _content(like, _HEADER_BYTES)
+    header = _header_view(placed)
     header["dim"] = [3, *array.shape[::-1], 1, 1, 1, 1]
-    header["datatype"] = _DATATYPE_CODES[array.dtype.name]
+    header["datatype"] = next(code for code, kind in _DATATYPES.items() if np.dtype(kind) == array.dtype)
     header["bitpix"] = array.dtype.itemsize * 8
-    header["vox_offset"] = header.dtype.itemsize
+    header["vox_offset"] = _HEADER_BYTES
     header["scl_slope"], header["scl_inter"] = 1, 0
     for field in ("intent_code", "cal_min", "cal_max"):
         header[field] = 0
     for field in ("intent_name", "descrip", "aux_file", "extension"):
         header[field] = b""
-    content = (
-        bytes(placed[: header.dtype.itemsize])
-        + array.astype(array.dtype.newbyteorder(header.dtype["dim"].base.byteorder)).tobytes()
-    )
+    content = bytes(placed) + array.astype(array.dtype.newbyteorder(_order(placed))).tobytes()
     # Without a time stamp the same voxels give the same file.
     path.write_bytes(gzip.compress(content, compresslevel=6, mtime=0) if path.name.endswith(".gz") else content)
 
 
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb")
+def _content(path: Path, size: int = -1) -> bytearray:
+    with gzip.open(path, "rb") if path.name.endswith(".gz") else open(path, "rb") as file:
+        return bytearray(file.read(size))
 
 
-def _parse_header(content: bytes | bytearray) -> np.ndarray:
-    """The header as a 0-d structured array in the file's byte order; ValueError if it is none."""
-    order: Literal["<", ">"]
-    for order in ("<", ">"):
-        header_type = _HEADER_TYPES.get(int(np.frombuffer(content[:4], f"{order}i4")[0]))
-        if header_type is not None:
-            return np.frombuffer(content, header_type.newbyteorder(order), count=1).reshape(())
-    raise ValueError("no NIfTI header")
+def _order(content: bytearray) -> Literal["<", ">"]:
+    return "<" if int.from_bytes(content[:4], "little") == 348 else ">"
+
+
+def _header_view(content: bytearray) -> np.ndarray:
+    """The header as a 0-d structured array over ``content``: what is set in it is set there, all else stays."""
+    formats, offsets = zip(*_FIELDS.values(), strict=True)
+    kind = np.dtype({"names": list(_FIELDS), "formats": formats, "offsets": offsets, "itemsize": _HEADER_BYTES})
+    header = np.frombuffer(content, kind.newbyteorder(_order(content)), count=1).reshape(())
+    if header["sizeof_hdr"] != 348:
+        raise ValueError("no NIfTI-1 header")
+    return header
