@@ -43,7 +43,12 @@ def slabs(shape: tuple[int, ...], voxels: int = 1 << 18) -> Iterator[slice]:
 
 def values_present(label_map: np.ndarray) -> tuple[int, ...]:
     """The distinct values of an unsigned integer label map [z, y, x], ascending."""
-    counts = np.zeros(int(label_map.max(initial=0)) + 1, dtype=np.int64)
-    for slab in slabs(label_map.shape):
-        counts += np.bincount(label_map[slab].ravel(), minlength=len(counts))
+    box = foreground_box(label_map)
+    if box is None:
+        return (0,) if label_map.size else ()
+    inside = label_map[box]
+    counts = np.zeros(int(inside.max()) + 1, dtype=np.int64)
+    for slab in slabs(inside.shape):
+        counts += np.bincount(inside[slab].ravel(), minlength=len(counts))
+    counts[0] += label_map.size - inside.size
     return tuple(np.flatnonzero(counts).tolist())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core.arrays import foreground_box
+from ..core.arrays import foreground_box, slabs
 from ..core.errors import SegVarianceError
 from ..core.labels import BACKGROUND, Structure
 
@@ -45,11 +45,13 @@ def confusion_matrix(reference: np.ndarray, prediction: np.ndarray, values: Sequ
     box = foreground_box(reference | prediction)
     if box is None:
         return counts
-    rows = _positions(reference[box], values, "reference")
-    columns = _positions(prediction[box], values, "prediction")
-    inside = np.bincount((rows * len(values) + columns).ravel(), minlength=counts.size).reshape(counts.shape)
-    counts[background, background] -= rows.size
-    return counts + inside
+    # The background outside the box is counted without being looked at.
+    counts[background, background] -= reference[box].size
+    for slab in slabs(reference[box].shape):
+        rows = _positions(reference[box][slab], values, "reference")
+        columns = _positions(prediction[box][slab], values, "prediction")
+        counts += np.bincount((rows * len(values) + columns).ravel(), minlength=counts.size).reshape(counts.shape)
+    return counts
 
 
 def overlap(counts: np.ndarray, values: Sequence[int], structure: Structure) -> Overlap:

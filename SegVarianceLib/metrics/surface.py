@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 
 from ..core.arrays import foreground_box
+from ..core.labels import LabelSet
 
 Spacing = tuple[float, float, float]
 
@@ -77,7 +79,7 @@ def surface(mask: np.ndarray, spacing_zyx_mm: Spacing, corner: tuple[int, int, i
     box = foreground_box(mask)
     if box is None:
         return Surface(np.empty((0, 3), dtype=np.intp), np.empty(0), spacing_zyx_mm)
-    codes = np.pad(mask[box].view(np.uint8), 1)
+    codes: np.ndarray = np.pad(mask[box].view(np.uint8), 1)
     # One bit a voxel, doubled along one axis after the other: the first voxel (least z, y, x) ends in the highest bit.
     codes = codes[:, :, :-1] << 1 | codes[:, :, 1:]
     codes = codes[:, :-1] << 2 | codes[:, 1:]
@@ -86,6 +88,26 @@ def surface(mask: np.ndarray, spacing_zyx_mm: Spacing, corner: tuple[int, int, i
     first = np.add([side.start for side in box], corner)
     cells = np.stack(np.unravel_index(on_surface, codes.shape), axis=1) + first
     return Surface(cells, cell_areas_mm2(spacing_zyx_mm)[codes.ravel()[on_surface]], spacing_zyx_mm)
+
+
+def surfaces(label_map: np.ndarray, labels: LabelSet, spacing_zyx_mm: Spacing) -> dict[str, Surface]:
+    """Surface of every structure, by name, of a label map [z, y, x]; each is looked for only where its labels are."""
+    nothing = surface(np.zeros((1, 1, 1), dtype=bool), spacing_zyx_mm)
+    found = {structure.name: nothing for structure in labels.structures}
+    box = foreground_box(label_map)
+    if box is None:
+        return found
+    crop = label_map[box]
+    boxes = find_objects(crop, max_label=max(labels.foreground_values))
+    for structure in labels.structures:
+        own = [boxes[value - 1] for value in structure.values if boxes[value - 1] is not None]
+        if own:
+            around = tuple(
+                slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*own, strict=True)
+            )
+            z, y, x = (outer.start + inner.start for outer, inner in zip(box, around, strict=True))
+            found[structure.name] = surface(structure.mask(crop[around]), spacing_zyx_mm, (z, y, x))
+    return found
 
 
 def surface_distances(reference: Surface, prediction: Surface) -> SurfaceDistances:

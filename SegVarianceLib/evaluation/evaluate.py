@@ -1,0 +1,243 @@
+"""From label maps to scores: one case, or folders of predictions against folders of references.
+
+What an absent structure means is said once, by ``metrics.metric.Pair``; here it gets its note.
+Ignored voxels (the reference holds the ignore value) are background on both sides before anything is counted. A structure
+that reaches into them is cut off there in reference and prediction alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from ..core.arrays import values_present
+from ..core.errors import Problem, ProblemsFound, SegVarianceError
+from ..core.labels import BACKGROUND, LabelSet, Structure
+from ..dataset.image_io import LabelMap, read_geometry, read_label_map
+from ..metrics.metric import METRICS, Pair, column_name
+from ..metrics.overlap import Overlap, confusion_matrix, overlap
+from ..metrics.surface import Surface, surface_distances, surfaces
+from .score_table import AGREED_ABSENT, FALSE_ALARM, MISSED, Score
+
+T = TypeVar("T")
+Progress = Callable[[int, int], object]
+"""Called with the number of cases done and of all cases."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """Who predicted: the columns of a score that are the same for a whole folder."""
+
+    configuration: str
+    member: str
+    seed: int | None = None
+    fold: int | None = None
+
+
+class CaseScore(NamedTuple):
+    """One value of one case; ``value`` is None where nothing can be measured, and ``note`` says why."""
+
+    structure: str
+    metric: str
+    value: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """A reference with everything that every prediction of the case is compared with: made once, used by all seeds."""
+
+    label_map: np.ndarray
+    counted: np.ndarray | None
+    labels: LabelSet
+    spacing_zyx_mm: tuple[float, float, float]
+    surfaces: dict[str, Surface]
+
+    @classmethod
+    def of(cls, label_map: np.ndarray, labels: LabelSet, spacing_zyx_mm: tuple[float, float, float]) -> ReferenceCase:
+        """From a label map [z, y, x]; ignored voxels become background."""
+        counted = None if labels.ignore_value is None else label_map != labels.ignore_value
+        label_map = _keep(label_map, counted)
+        return cls(label_map, counted, labels, spacing_zyx_mm, surfaces(label_map, labels, spacing_zyx_mm))
+
+    def score(self, prediction: np.ndarray, tolerance_mm: float) -> list[CaseScore]:
+        """All metrics of all structures; arguments and errors as in ``score_case``."""
+        prediction = _keep(prediction, self.counted)
+        values = sorted(self.labels.known_values)
+        counts = confusion_matrix(self.label_map, prediction, values)
+        predicted = surfaces(prediction, self.labels, self.spacing_zyx_mm)
+        scores: list[CaseScore] = []
+        for structure in self.labels.structures:
+            shared = overlap(counts, values, structure)
+            scores += self._score_structure(structure, shared, predicted[structure.name], tolerance_mm)
+        return scores
+
+    def _score_structure(
+        self, structure: Structure, shared: Overlap, predicted: Surface, tolerance_mm: float
+    ) -> Iterable[CaseScore]:
+        present = shared.reference and shared.prediction
+        pair = Pair(shared, surface_distances(self.surfaces[structure.name], predicted) if present else None)
+        for facts in METRICS:
+            wanted = {"tolerance_mm": tolerance_mm} if facts.parameters else {}
+            settings = METRICS.settings(facts.id, wanted)
+            value = METRICS.function(facts.id)(pair, **settings)
+            yield CaseScore(structure.name, column_name(facts.id, settings), value, _note(shared))
+
+
+def score_case(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    labels: LabelSet,
+    spacing_zyx_mm: tuple[float, float, float],
+    tolerance_mm: float,
+) -> list[CaseScore]:
+    """Score one prediction against its reference; with several predictions of a case, keep its ``ReferenceCase``.
+
+    Args:
+        prediction, reference: integer label maps [z, y, x] on one grid.
+        tolerance_mm: largest distance that surface Dice counts as agreement; the metric's name carries it.
+
+    Raises:
+        SegVarianceError: the shapes differ, a label map holds an unknown value, or the tolerance is out of bounds.
+    """
+    return ReferenceCase.of(reference, labels, spacing_zyx_mm).score(prediction, tolerance_mm)
+
+
+def score_folder(
+    predictions: Mapping[str, Path],
+    references: Mapping[str, Path],
+    labels: LabelSet,
+    member: Member,
+    tolerance_mm: float,
+    progress: Progress | None = None,
+) -> tuple[Score, ...]:
+    """Score one member's predictions; ``score_members`` for one member."""
+    return score_members({member: predictions}, references, labels, tolerance_mm, progress)
+
+
+def score_members(
+    predictions: Mapping[Member, Mapping[str, Path]],
+    references: Mapping[str, Path],
+    labels: LabelSet,
+    tolerance_mm: float,
+    progress: Progress | None = None,
+) -> tuple[Score, ...]:
+    """Score several members on the same references, reading and preparing each reference once.
+
+    Args:
+        predictions: label map file of each case, for each member.
+        references: label map file of each case.
+
+    Returns:
+        The scores by member, case, structure and metric, each in the order given.
+
+    Raises:
+        ProblemsFound: a case without prediction or reference, a prediction on another grid (both before any image is
+            read), an unknown label value or an unreadable file; all of them at once.
+    """
+    METRICS.settings("surface_dice", {"tolerance_mm": tolerance_mm})
+    _refuse([problem for member, files in predictions.items() for problem in _unpaired(member, files, references)])
+    _refuse(_other_grids(predictions.values(), references))
+
+    scores: dict[tuple[Member, str], list[CaseScore]] = {}
+    problems: list[Problem] = []
+    for done, (case_id, path) in enumerate(references.items(), start=1):
+        files = {member: predictions[member][case_id] for member in predictions}
+        read = ((file, _read_known(file, labels, problems)) for file in dict.fromkeys((path, *files.values())))
+        maps = {file: label_map for file, label_map in read if label_map is not None}
+        if not problems:  # after a fault the rest is read only to list every other one
+            reference = ReferenceCase.of(maps[path].array, labels, maps[path].geometry.spacing_zyx_mm)
+            for member, file in files.items():
+                scores[member, case_id] = reference.score(maps[file].array, tolerance_mm)
+        if progress is not None:
+            progress(done, len(references))
+    _refuse(problems)
+    return tuple(
+        Score(member.configuration, member.fold, member.seed, member.member, case_id, *found)
+        for member in predictions
+        for case_id in references
+        for found in scores[member, case_id]
+    )
+
+
+def discover_labels(paths: Iterable[Path]) -> LabelSet:
+    """Structures ``label_1``, ``label_2`` and so on, from the values that the label maps hold.
+
+    Raises:
+        SegVarianceError: a file cannot be read, or all of them are background alone.
+    """
+    values = sorted({value for path in paths for value in values_present(read_label_map(path).array)} - {BACKGROUND})
+    if not values:
+        raise SegVarianceError(
+            "No label map holds anything but background 0. Expected references with labelled voxels."
+        )
+    return LabelSet(tuple(Structure(f"label_{value}", (value,)) for value in values))
+
+
+def _keep(label_map: np.ndarray, counted: np.ndarray | None) -> np.ndarray:
+    if counted is None or counted.shape != label_map.shape:  # a wrong shape gets its sentence from confusion_matrix
+        return label_map
+    return np.where(counted, label_map, np.zeros((), dtype=label_map.dtype))
+
+
+def _note(shared: Overlap) -> str:
+    if shared.reference and shared.prediction:
+        return ""
+    if shared.reference:
+        return MISSED
+    return FALSE_ALARM if shared.prediction else AGREED_ABSENT
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise ProblemsFound("These predictions cannot be scored:", problems)
+
+
+def _unpaired(member: Member, files: Mapping[str, Path], references: Mapping[str, Path]) -> Iterable[Problem]:
+    who = f"{member.configuration}, {member.member}"
+    for case_id in references:
+        if case_id not in files:
+            yield Problem(
+                who,
+                f"case {case_id!r} has a reference but no prediction.",
+                "Predict it, or leave it out of the references.",
+            )
+    for case_id, path in files.items():
+        if case_id not in references:
+            yield Problem(
+                str(path), f"case {case_id!r} has no reference.", "Remove the prediction, or add its reference."
+            )
+
+
+def _other_grids(predictions: Iterable[Mapping[str, Path]], references: Mapping[str, Path]) -> list[Problem]:
+    problems: list[Problem] = []
+    members = list(predictions)
+    for case_id, path in references.items():
+        expected = _read(path, read_geometry, problems)
+        for files in members:
+            found = _read(files[case_id], read_geometry, problems)
+            if expected and found and (difference := expected.difference(found)):
+                what = f"its reference lies elsewhere: {difference}."
+                problems.append(Problem(str(files[case_id]), what, "Resample the prediction to the reference."))
+    return problems
+
+
+def _read_known(path: Path, labels: LabelSet, problems: list[Problem]) -> LabelMap | None:
+    label_map = _read(path, read_label_map, problems)
+    unknown = set() if label_map is None else set(values_present(label_map.array)) - labels.known_values
+    if unknown:
+        what = f"unknown label values {sorted(unknown)}, expected {sorted(labels.known_values)}."
+        problems.append(Problem(str(path), what, "Mend the label map or the dataset's list of labels."))
+    return label_map
+
+
+def _read(path: Path, read: Callable[[Path], T], problems: list[Problem]) -> T | None:
+    try:
+        return read(path)
+    except SegVarianceError as error:
+        problems.append(Problem(path.name, str(error), ""))
+        return None
