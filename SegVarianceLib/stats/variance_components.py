@@ -1,0 +1,76 @@
+"""How much of the spread of scores is the case, the seed, and the rest: two-way analysis of variance, seeds x cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class MeanSquares:
+    """Mean squares of ``values`` [seed, case] with one value a cell; their degrees of freedom follow from the counts."""
+
+    seeds: int
+    cases: int
+    seed: float
+    case: float
+    residual: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> MeanSquares:
+        k, n = values.shape
+        seed_means, case_means, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
+        residuals = values - seed_means[:, None] - case_means + mean
+        return cls(
+            k,
+            n,
+            seed=float(n * ((seed_means - mean) ** 2).sum() / (k - 1)),
+            case=float(k * ((case_means - mean) ** 2).sum() / (n - 1)),
+            residual=float((residuals**2).sum() / ((k - 1) * (n - 1))),
+        )
+
+
+@dataclass(frozen=True)
+class VarianceShares:
+    """Shares of the variance of a single score (one seed, one case), point estimates; they add up to 1."""
+
+    case: float
+    seed: float
+    residual: float
+
+
+def variance_shares(squares: MeanSquares) -> VarianceShares | None:
+    """Method-of-moments components of the random two-way layout, negative ones as 0; None if no score differs."""
+    case = max(0.0, (squares.case - squares.residual) / squares.seeds)
+    seed = max(0.0, (squares.seed - squares.residual) / squares.cases)
+    total = case + seed + squares.residual
+    if total == 0:
+        return None
+    return VarianceShares(case / total, seed / total, squares.residual / total)
+
+
+def luck_ratio(squares: MeanSquares) -> Estimate | None:
+    """lambda = n var_seed / var_residual: a seed's own effect against the noise of its mean over these n cases.
+
+    F = MS_seed / MS_residual divided by 1 + lambda has an F distribution, so the interval is exact for normal scores;
+    below 0 is given as 0. None where no residual varies (seeds that predict alike).
+    """
+    if squares.residual <= 1e-12 * (squares.case + squares.seed + squares.residual):
+        return None  # rounding alone; its ratio to anything means nothing
+    ratio = squares.seed / squares.residual
+    freedom = squares.seeds - 1, (squares.seeds - 1) * (squares.cases - 1)
+    upper, lower = stats.f.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], *freedom)
+    return Estimate(*(max(0.0, float(bound) - 1) for bound in (ratio, ratio / upper, ratio / lower)))
