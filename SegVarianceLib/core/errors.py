@@ -12,11 +12,15 @@ class SegVarianceError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding of a check: where it is, what is wrong there, and what to do about it."""
+    """One finding of a check: where it is, what is wrong there, and what to do about it.
+
+    What is not ``fatal`` may be meant so (an empty reference of a healthy patient): it is shown and stops nothing.
+    """
 
     where: str
     what: str
     remedy: str
+    fatal: bool = True
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what} {self.remedy}"

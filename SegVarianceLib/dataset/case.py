@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import Problem
 from ..core.labels import LabelSet
 
 
@@ -22,6 +23,7 @@ class Dataset:
     """A dataset folder that has been understood; nothing is read from the images yet.
 
     ``cases`` are those with a reference label, in the dataset's own order; ``file_ending`` is what predictions get.
+    ``problems`` are entries that could not become a case; checks.py lists them with what it finds in the files.
     """
 
     folder: Path
@@ -31,6 +33,7 @@ class Dataset:
     cases: tuple[Case, ...]
     file_ending: str
     layout: str
+    problems: tuple[Problem, ...] = ()
 
     def case(self, case_id: str) -> Case:
         return next(case for case in self.cases if case.id == case_id)
