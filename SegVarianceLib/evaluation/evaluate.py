@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from ..core.arrays import values_present
 from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.labels import BACKGROUND, LabelSet, Structure
-from ..dataset.image_io import LabelMap, read_geometry, read_label_map
+from ..dataset.grids import grid_problems, read_or_note
+from ..dataset.image_io import LabelMap, read_label_map
 from ..metrics.metric import METRICS, Pair, column_name
 from ..metrics.overlap import Overlap, confusion_matrix, overlap
 from ..metrics.surface import Surface, surface_distances, surfaces
 from .score_table import AGREED_ABSENT, FALSE_ALARM, MISSED, Score
 
-T = TypeVar("T")
 Progress = Callable[[int, int], object]
 """Called with the number of cases done and of all cases."""
 
@@ -141,7 +141,7 @@ def score_members(
     """
     METRICS.settings("surface_dice", {"tolerance_mm": tolerance_mm})
     _refuse([problem for member, files in predictions.items() for problem in _unpaired(member, files, references)])
-    _refuse(_other_grids(predictions.values(), references))
+    _refuse(grid_problems(references, predictions.values()))
 
     scores: dict[tuple[Member, str], list[CaseScore]] = {}
     problems: list[Problem] = []
@@ -213,31 +213,10 @@ def _unpaired(member: Member, files: Mapping[str, Path], references: Mapping[str
             )
 
 
-def _other_grids(predictions: Iterable[Mapping[str, Path]], references: Mapping[str, Path]) -> list[Problem]:
-    problems: list[Problem] = []
-    members = list(predictions)
-    for case_id, path in references.items():
-        expected = _read(path, read_geometry, problems)
-        for files in members:
-            found = _read(files[case_id], read_geometry, problems)
-            if expected and found and (difference := expected.difference(found)):
-                what = f"its reference lies elsewhere: {difference}."
-                problems.append(Problem(str(files[case_id]), what, "Resample the prediction to the reference."))
-    return problems
-
-
 def _read_known(path: Path, labels: LabelSet, problems: list[Problem]) -> LabelMap | None:
-    label_map = _read(path, read_label_map, problems)
+    label_map = read_or_note(path, read_label_map, problems)
     unknown = set() if label_map is None else set(values_present(label_map.array)) - labels.known_values
     if unknown:
         what = f"unknown label values {sorted(unknown)}, expected {sorted(labels.known_values)}."
         problems.append(Problem(str(path), what, "Mend the label map or the dataset's list of labels."))
     return label_map
-
-
-def _read(path: Path, read: Callable[[Path], T], problems: list[Problem]) -> T | None:
-    try:
-        return read(path)
-    except SegVarianceError as error:
-        problems.append(Problem(path.name, str(error), ""))
-        return None

@@ -48,8 +48,8 @@ def confusion_matrix(reference: np.ndarray, prediction: np.ndarray, values: Sequ
     # The background outside the box is counted without being looked at.
     counts[background, background] -= reference[box].size
     for slab in slabs(reference[box].shape):
-        rows = _positions(reference[box][slab], values, "reference")
-        columns = _positions(prediction[box][slab], values, "prediction")
+        rows = positions(reference[box][slab], values, "reference")
+        columns = positions(prediction[box][slab], values, "prediction")
         counts += np.bincount((rows * len(values) + columns).ravel(), minlength=counts.size).reshape(counts.shape)
     return counts
 
@@ -60,19 +60,23 @@ def overlap(counts: np.ndarray, values: Sequence[int], structure: Structure) -> 
     return Overlap(int(counts[chosen].sum()), int(counts[:, chosen].sum()), int(counts[np.ix_(chosen, chosen)].sum()))
 
 
-def _positions(label_map: np.ndarray, values: Sequence[int], what: str) -> np.ndarray:
-    """Position of every voxel's value in ``values``, dtype intp."""
+def positions(label_map: np.ndarray, values: Sequence[int], what: str) -> np.ndarray:
+    """Position of every voxel's value in ``values``, dtype intp, the same shape as ``label_map``.
+
+    Raises:
+        SegVarianceError: a value is not among ``values``; the sentence names ``what``.
+    """
     unknown = len(values)
     position_of = np.full(max(values) + 2, unknown, dtype=np.intp)
     position_of[list(values)] = range(len(values))
     clipped = label_map
-    if label_map.min() < 0 or label_map.max() >= len(position_of):
+    if label_map.min(initial=0) < 0 or label_map.max(initial=0) >= len(position_of):
         clipped = np.where(label_map < 0, len(position_of) - 1, np.minimum(label_map, len(position_of) - 1))
-    positions = position_of[clipped]
-    if positions.max() == unknown:
+    found = position_of[clipped]
+    if found.max(initial=0) == unknown:
         strange = sorted(set(np.unique(label_map).tolist()) - set(values))
         raise SegVarianceError(
             f"The {what} holds the label values {strange}, expected only {sorted(values)}. "
             "Mend the label map or the dataset's list of labels."
         )
-    return positions
+    return found
