@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from ..core.arrays import values_present
 from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.files import path_inside
-from ..core.labels import LabelSet
+from ..core.labels import LabelSet, Structure
 from ..dataset.grids import grid_problems
 from ..dataset.image_io import read_geometry, read_label_map, read_probabilities, write_label_map
 from .rules import RULES
@@ -53,7 +54,7 @@ def ensemble_folders(
     read = _probabilities if combine.reads == "probabilities" else _label_maps
     for done, (case_id, target) in enumerate(targets.items(), start=1):
         files = [member[case_id] for member in members]
-        label_map = combine(read(files, labels), labels)
+        label_map = combine(*read(files, labels))
         write_label_map(target, label_map, read_geometry(files[0]), like=files[0])
         if progress is not None:
             progress(done, len(targets))
@@ -78,24 +79,43 @@ def _overwritten(targets: Mapping[str, Path], members: Sequence[Mapping[str, Pat
             yield Problem(str(target), "the ensemble would overwrite this member's file.", "Write into another folder.")
 
 
-def _label_maps(files: Sequence[Path], labels: LabelSet) -> Iterator[np.ndarray]:
-    for path in files:
-        label_map = read_label_map(path).array
-        unknown = set(values_present(label_map)) - labels.known_values
-        if unknown:
-            raise SegVarianceError(
-                f"{path} holds the label values {sorted(unknown)}, expected only {sorted(labels.known_values)}. Mend it."
-            )
-        yield label_map
+def _label_maps(files: Sequence[Path], labels: LabelSet) -> tuple[Iterator[np.ndarray], LabelSet]:
+    return (_known_label_map(path, labels) for path in files), labels
 
 
-def _probabilities(files: Sequence[Path], labels: LabelSet) -> Iterator[np.ndarray]:
-    first: tuple[str, ...] = ()
-    for path in files:
-        probabilities, _, names = read_probabilities(path)
-        first = first or names
-        if names != first:
-            raise SegVarianceError(
-                f"{path} holds the classes {', '.join(names)}; {files[0]} holds {', '.join(first)}. Combine one labelling only."
-            )
-        yield probabilities
+def _known_label_map(path: Path, labels: LabelSet) -> np.ndarray:
+    label_map = read_label_map(path).array
+    unknown = set(values_present(label_map)) - labels.known_values
+    if unknown:
+        raise SegVarianceError(
+            f"{path} holds the label values {sorted(unknown)}, expected only {sorted(labels.known_values)}. Mend it."
+        )
+    return label_map
+
+
+def _probabilities(files: Sequence[Path], labels: LabelSet) -> tuple[Iterator[np.ndarray], LabelSet]:
+    """The members' probabilities, and the labels in the sense of their classes."""
+    first, _, names = read_probabilities(files[0])
+    rest = (_same_classes(path, names, files[0]) for path in files[1:])
+    return chain([first], rest), _labels_of_classes(names, labels, files[0])
+
+
+def _same_classes(path: Path, names: tuple[str, ...], first: Path) -> np.ndarray:
+    probabilities, _, found = read_probabilities(path)
+    if found != names:
+        raise SegVarianceError(
+            f"{path} holds the classes {', '.join(found)}; {first} holds {', '.join(names)}. Combine one labelling only."
+        )
+    return probabilities
+
+
+def _labels_of_classes(names: tuple[str, ...], labels: LabelSet, path: Path) -> LabelSet:
+    """``labels`` where the classes are its regions; where they are background and label values, a structure for each."""
+    if labels.has_regions and names == tuple(region.name for region in labels.structures):
+        return labels
+    values = labels.foreground_values
+    if len(names) != 1 + len(values):
+        raise SegVarianceError(
+            f"{path} holds the classes {', '.join(names)}; expected background and {len(values)} labels. Give its own labels."
+        )
+    return LabelSet(tuple(Structure(name, (value,)) for name, value in zip(names[1:], values, strict=True)))

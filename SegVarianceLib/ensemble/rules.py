@@ -55,14 +55,14 @@ def mean_probability(members: Iterable[np.ndarray]) -> np.ndarray:
 def labels_from_probabilities(probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
     """Label map [z, y, x] from probabilities [c, z, y, x].
 
-    Labels: channel 0 is background, then the structures in declared order; the largest wins, of equal ones the first.
+    Labels: channel 0 is background, then the label values ascending; the largest wins, of equal ones the first.
     Regions (nnU-Net): channel i is the i-th declared region; where its probability is strictly above 0.5 it paints
     ``regions_class_order[i]``, later regions over earlier ones.
 
     Raises:
         SegVarianceError: the number of channels does not fit the labels.
     """
-    expected = len(labels.structures) + (not labels.has_regions)
+    expected = len(labels.structures) if labels.has_regions else 1 + len(labels.foreground_values)
     if len(probabilities) != expected:
         raise SegVarianceError(
             f"There are {len(probabilities)} probability channels, expected {expected} for {len(labels.structures)} structures. "
@@ -73,8 +73,8 @@ def labels_from_probabilities(probabilities: np.ndarray, labels: LabelSet) -> np
         return _paint(probabilities > half, labels)
     label_map = np.zeros(probabilities.shape[1:], dtype=_smallest_type(labels))
     best = probabilities[0].copy()
-    for structure, channel in zip(labels.structures, probabilities[1:], strict=True):
-        label_map[channel > best] = structure.values[0]
+    for value, channel in zip(labels.foreground_values, probabilities[1:], strict=True):
+        label_map[channel > best] = value
         np.maximum(best, channel, out=best)
     return label_map
 
@@ -165,7 +165,7 @@ RULES: Catalog[Rule] = Catalog(
             Facts(
                 "mean_probability",
                 "Mean probability",
-                "Isensee et al. 2021, Nat Methods 18:203-211. Ties: the first class in declared order, background before all",
+                "Isensee et al. 2021, Nat Methods 18:203-211. Ties: the smallest label value, background before all",
             ),
             Rule("probabilities", lambda members, labels: labels_from_probabilities(mean_probability(members), labels)),
         ),
