@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -96,7 +97,12 @@ def _convolutions_agree(kind: str) -> bool:
     return True
 
 
-def physical_cores() -> int:
-    """Cores that this process may use."""
-    usable = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
-    return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far, in MiB."""
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return round(memory.peak_wset / 2**20, 1)
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

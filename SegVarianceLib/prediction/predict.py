@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..dataset.image_io import Volume
 from ..model.device import Device
 from ..model.preprocessing import NetworkGrid, normalise
 from ..model.sliding_window import Member, Rows, sliding_rows
-from ..model.trained import load_network, read_trained_facts, refill
+from ..model.trained import TrainedFacts, load_network, read_trained_facts, refill
 
 
 @dataclass(frozen=True)
@@ -29,35 +29,10 @@ class Prediction:
 
 
 class Predictor:
-    """One trained member, or the mean probability of several, on one device.
+    """One trained member, or the mean probability of several with the same inputs and classes, on one device."""
 
-    Raises:
-        SegVarianceError: a weights file cannot be used, or the members were trained on different inputs or labels.
-    """
-
-    def __init__(self, weights: Sequence[Path], device: Device):
-        if not weights:
-            raise SegVarianceError("No weights to predict with. Give at least one trained run.")
-        self.weights, self.device = tuple(weights), device
-        self.facts = read_trained_facts(weights[0])
-        for path in weights[1:]:
-            other = read_trained_facts(path)
-            for what in ("preprocessing", "network", "class_values", "class_names"):
-                if getattr(other, what) != getattr(self.facts, what):
-                    raise SegVarianceError(
-                        f"{path} has another {what.replace('_', ' ')} than {weights[0]}. Predict with them one by one, then ensemble the label maps."
-                    )
-        self._network = load_network(weights[0], self.facts).to(device.torch)
-        self._loaded = self.weights[0]
-
-    def _members(self) -> list[Member]:
-        def member(path: Path) -> torch.nn.Module:
-            if self._loaded != path:
-                refill(self._network, path)
-                self._loaded = path
-            return self._network
-
-        return [lambda path=path: member(path) for path in self.weights]  # type: ignore[misc]
+    def __init__(self, facts: TrainedFacts, members: Sequence[Member], device: Device):
+        self.facts, self.members, self.device = facts, members, device
 
     def predict(
         self, volume: Volume, keep_probabilities: bool, progress: Callable[[float], None] = lambda done: None
@@ -75,7 +50,7 @@ class Predictor:
         halvings = np.prod([network.stem_stride, *network.strides], axis=0)
         multiple = (int(halvings[0]), int(halvings[1]), int(halvings[2]))
         rows = sliding_rows(
-            image, self._members(), network.out_channels, network.patch_zyx, multiple, self.device, progress
+            image, self.members, network.out_channels, network.patch_zyx, multiple, self.device, progress
         )
         return self._on_input_grid(rows, grid, keep_probabilities)
 
@@ -94,6 +69,38 @@ class Predictor:
                 )
         undone = None if kept is None else np.ascontiguousarray(grid.axes.undo(kept))
         return Prediction(np.ascontiguousarray(grid.axes.undo(labels)), undone)
+
+
+def open_predictor(weights: Sequence[Path], device: Device) -> Predictor:
+    """A predictor of trained runs; their weights take turns in one network, so many need no more memory than one.
+
+    Raises:
+        SegVarianceError: a weights file cannot be used, or the members were trained on different inputs or labels.
+    """
+    if not weights:
+        raise SegVarianceError("No weights to predict with. Give at least one trained run.")
+    facts = read_trained_facts(weights[0])
+    for path in weights[1:]:
+        _require_same_kind(path, weights[0])
+    network = load_network(weights[0], facts).to(device.torch)
+    loaded = [weights[0]]
+
+    def member(path: Path) -> torch.nn.Module:
+        if loaded[0] != path:
+            refill(network, path)
+            loaded[0] = path
+        return network
+
+    return Predictor(facts, [partial(member, path) for path in weights], device)
+
+
+def _require_same_kind(path: Path, first: Path) -> None:
+    facts, expected = read_trained_facts(path), read_trained_facts(first)
+    for what in ("preprocessing", "network", "class_values", "class_names"):
+        if getattr(facts, what) != getattr(expected, what):
+            raise SegVarianceError(
+                f"{path} has another {what.replace('_', ' ')} than {first}. Predict with each alone, then ensemble the label maps."
+            )
 
 
 def rows_on_canonical_grid(rows: Iterator[Rows], grid: NetworkGrid) -> Iterator[Rows]:
@@ -139,8 +146,3 @@ def _argmax(probabilities: np.ndarray) -> np.ndarray:
         winner[higher] = index
         np.maximum(best, probabilities[index], out=best)
     return winner
-
-
-def probability_bytes(voxels: int, classes: int) -> int:
-    """Disk that one case's kept probabilities take before compression, in bytes."""
-    return math.prod((voxels, classes))

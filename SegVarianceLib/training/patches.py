@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,12 +72,24 @@ def draw_blocks(
     return Blocks(images, labels)
 
 
-def case_order(cases: int, batch_size: int, step: int, seed_of_epoch) -> np.ndarray:
+def case_order(cases: int, batch_size: int, step: int, seed_of_epoch: Callable[[int], int]) -> np.ndarray:
     """Case indices of one step: each epoch is a fresh permutation, and steps run on over its end."""
     wanted = np.arange(step * batch_size, (step + 1) * batch_size)
     return np.array(
         [np.random.default_rng(seed_of_epoch(int(i // cases))).permutation(cases)[i % cases] for i in wanted]
     )
+
+
+def foreground_voxels(classes_map: np.ndarray, classes: int, at_most: int = 2000) -> tuple[np.ndarray, ...]:
+    """Some voxels of each class from 1 to ``classes`` - 1, int32 [n, 3], evenly spaced in memory order.
+
+    No randomness: which of them a patch is centred on is drawn later, and 2000 places serve any structure.
+    """
+    found = []
+    for value in range(1, classes):
+        voxels = np.argwhere(classes_map == value).astype(np.int32)
+        found.append(voxels[:: max(1, -(-len(voxels) // at_most))])
+    return tuple(found)
 
 
 def _centre(case: TrainingCase, network: NetworkPlan, foreground_share: float, rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..core.seeding import derived_seed, generator
@@ -137,13 +136,3 @@ def _floats(network: ResidualUNet) -> list[torch.Tensor]:
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def foreground_voxels(label_map: np.ndarray, classes: int, seed: int, at_most: int = 2000) -> tuple[np.ndarray, ...]:
-    """Some voxels of each class from 1 to ``classes`` - 1, int32 [n, 3], drawn once so that sampling a patch is cheap."""
-    rng = generator(seed, "foreground")
-    found = []
-    for value in range(1, classes):
-        voxels = np.argwhere(label_map == value).astype(np.int32)
-        found.append(voxels[rng.permutation(len(voxels))[:at_most]])
-    return tuple(found)

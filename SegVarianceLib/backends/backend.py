@@ -1,0 +1,38 @@
+"""What every backend can do, whoever trains: the built-in one, or another tool in its own environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..dataset.case import Dataset
+from ..plan.runs import Run
+from ..plan.study_folder import StudyFolder
+from ..plan.study_plan import Configuration
+
+Report = Callable[..., object]
+"""``report(kind, **fields)``: one event of a run, as ``core.events.EventLog.write`` takes it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Measured on a few steps of this recipe, on this machine, with nothing else running."""
+
+    seconds_per_step: float
+    seconds_per_case: float
+
+
+class Backend(Protocol):
+    """Trains runs and predicts their held-out cases, into the study folder."""
+
+    def measure(self, dataset: Dataset, configuration: Configuration, device: str, threads: int) -> Cost:
+        """Time a few training steps and one prediction."""
+        ...
+
+    def train_and_predict(self, study: StudyFolder, run: Run, report: Report, should_stop: Callable[[], bool]) -> bool:
+        """Bring one run to its ``run.json``, from wherever it stands; False if it stopped on request.
+
+        A stopped or killed run, called again, ends with the same bytes as an undisturbed one.
+        """
+        ...

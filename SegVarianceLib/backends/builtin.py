@@ -1,0 +1,249 @@
+"""The built-in backend: one run from cached cases to weights and held-out predictions."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from filelock import FileLock
+
+from .. import __version__
+from ..core.errors import SegVarianceError
+from ..core.files import sha256_of_file, sha256_of_json, write_json
+from ..core.labels import LabelSet
+from ..core.records import to_json
+from ..dataset.case import Case, Dataset
+from ..dataset.image_io import read_image, read_label_map, write_label_map, write_probabilities
+from ..metrics.metric import Pair, dice
+from ..metrics.overlap import confusion_matrix, overlap
+from ..model.device import Device, open_device, peak_memory_mib
+from ..model.trained import SCHEMA, TrainedFacts, class_names, class_values, read_trained_facts, save_trained
+from ..plan.runs import Run
+from ..plan.study_folder import StudyFolder
+from ..plan.study_plan import Configuration
+from ..prediction.predict import Predictor, open_predictor
+from ..training.cache import cached_case, read_cache, write_cache
+from ..training.trainer import Trainer
+from .backend import Cost, Report
+
+_REPORT_EVERY_S = 0.5
+_CHECKPOINT_EVERY_S = 60.0
+_CHECKPOINTS_PER_RUN = 20
+"""A kill loses at most a twentieth of a run, and at most a minute."""
+
+
+class Builtin:
+    """Residual U-Nets of ``model.network``, trained by ``training.trainer``."""
+
+    def measure(self, dataset: Dataset, configuration: Configuration, device: str, threads: int) -> Cost:
+        """Time training steps and one prediction on the first cases, alone on the machine."""
+        opened = open_device(device, threads)
+        cases = [cached_case(case, dataset.labels, configuration.preprocessing) for case in dataset.cases[:2]]
+        trainer = Trainer(cases, configuration.network, configuration.training, 0, opened)
+        steps = [_timed(trainer.train_step) for _ in range(8)]
+        facts = _facts(configuration, dataset.labels, Run("", 0, 0), "")
+        predictor = Predictor(facts, [trainer.average.eval], opened)
+        volume = read_image(dataset.cases[0].images)
+        case_s = min(_timed(lambda: predictor.predict(volume, keep_probabilities=False)) for _ in range(2))
+        return Cost(median(steps[3:]), case_s)
+
+    def train_and_predict(self, study: StudyFolder, run: Run, report: Report, should_stop: Callable[[], bool]) -> bool:
+        """Train, save the weights, predict the held-out cases, write ``run.json``; each part is skipped where it is done."""
+        started = time.perf_counter(), time.process_time()
+        plan, configuration = study.plan, study.plan.configuration(run.configuration)
+        device = open_device(plan.device, plan.threads_per_run)
+        inputs = run_inputs(study, run)
+        key = sha256_of_json([inputs, device.facts()])
+        if not _is_trained(study, run, key) and not self._train(
+            study, run, configuration, device, key, report, should_stop
+        ):
+            return False
+        if not _predict_held_out(study, run, device, report, should_stop):
+            return False
+        record = {
+            "schema": SCHEMA,
+            "run": to_json(run),
+            "inputs": inputs,
+            "key": key,
+            "machine": device.facts() | {"segvariance": __version__, "numpy": np.__version__},
+            "weights_sha256": sha256_of_file(study.weights(run)),
+            "wall_s": round(time.perf_counter() - started[0], 2),
+            "cpu_s": round(time.process_time() - started[1], 2),
+            "peak_memory_mib": peak_memory_mib(),
+        }
+        write_json(study.run_record(run), record)
+        study.checkpoint(run).unlink(missing_ok=True)
+        return True
+
+    def _train(
+        self,
+        study: StudyFolder,
+        run: Run,
+        configuration: Configuration,
+        device: Device,
+        key: str,
+        report: Report,
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        report("run_message", message="Reading cases")
+        if not _prepare(study, run, configuration, report, should_stop):
+            return False
+        training = study.folds[run.fold].training
+        classes = configuration.network.out_channels
+        cases = read_cache(study.cache(run.configuration), training, classes)
+        trainer = Trainer(cases, configuration.network, configuration.training, run.seed, device)
+        path = study.checkpoint(run)
+        if not trainer.resume(path, key):
+            if path.exists():
+                report("run_message", message="Started anew: the checkpoint belongs to another plan, device or version")
+            for stale in ("predictions", "probabilities"):
+                shutil.rmtree(study.run_folder(run) / stale, ignore_errors=True)
+        if not _train_to_end(trainer, lambda: trainer.save(path, key), report, should_stop):
+            return False
+        save_trained(study.weights(run), trainer.weights(), _facts(configuration, study.labels, run, key))
+        return True
+
+
+def run_inputs(study: StudyFolder, run: Run) -> str:
+    """Digest of everything a run follows from but the machine: data, split, recipe and seed."""
+    plan = study.plan
+    return sha256_of_json(
+        [
+            plan.dataset_digest,
+            study.dataset.labels,
+            to_json(study.folds[run.fold]),
+            to_json(plan.configuration(run.configuration)),
+            run.seed,
+            plan.keep_probabilities,
+        ]
+    )
+
+
+def _train_to_end(trainer: Trainer, save: Callable[[], None], report: Report, should_stop: Callable[[], bool]) -> bool:
+    """All remaining steps, with checkpoints; False after a checkpoint if asked to stop."""
+    steps = trainer.plan.steps
+    often = max(1, steps // _CHECKPOINTS_PER_RUN)
+    begun, first, reported, saved = time.perf_counter(), trainer.step, 0.0, time.perf_counter()
+    recent: list[float] = []
+    while not trainer.finished:
+        result = trainer.train_step()
+        recent = [*recent[-49:], result.dice]
+        now = time.perf_counter()
+        if now - reported > _REPORT_EVERY_S or trainer.finished:
+            left_s = (now - begun) / (result.step - first) * (steps - result.step)
+            fields = {"loss": round(result.loss, 4), "dice": round(sum(recent) / len(recent), 4)}
+            report("step", step=result.step, steps=steps, time_left_s=round(left_s, 1), **fields)
+            reported = now
+        stop = should_stop()
+        if stop or result.step % often == 0 or now - saved > _CHECKPOINT_EVERY_S:
+            save()
+            saved = now
+        if stop:
+            return False
+    return True
+
+
+def _prepare(
+    study: StudyFolder, run: Run, configuration: Configuration, report: Report, should_stop: Callable[[], bool]
+) -> bool:
+    """Make the shared cache; the first run does it while the others wait."""
+    folder = study.cache(run.configuration)
+    folder.mkdir(parents=True, exist_ok=True)
+    cases = [study.case(case_id) for case_id in study.dataset.images]
+
+    def prepared(done: int, of: int) -> None:
+        report("run_message", message=f"Preparing case {done} of {of}")
+
+    with FileLock(folder / "cache.lock"):
+        return write_cache(
+            folder,
+            cases,
+            study.labels,
+            configuration.preprocessing,
+            study.plan.dataset_digest,
+            prepared,
+            should_stop,
+        )
+
+
+def _predict_held_out(
+    study: StudyFolder, run: Run, device: Device, report: Report, should_stop: Callable[[], bool]
+) -> bool:
+    """Predict every held-out case that has no prediction yet; False if asked to stop."""
+    predictor = open_predictor([study.weights(run)], device)
+    held_out = study.folds[run.fold].held_out
+    scores: list[float] = []
+    for done, case_id in enumerate(held_out):
+        if should_stop():
+            return False
+        case, path = study.case(case_id), study.prediction(run, case_id)
+        if not path.exists():
+            _predict_case(predictor, study, run, case)
+        reference = read_label_map(study.reference(case_id)).array
+        score = _case_dice(read_label_map(path).array, reference, study.labels)
+        scores += [] if score is None else [score]
+        so_far = _mean(scores)
+        report(
+            "predicted",
+            case=case_id,
+            done=done + 1,
+            of=len(held_out),
+            dice=None if so_far is None else round(so_far, 4),
+        )
+    return True
+
+
+def _predict_case(predictor: Predictor, study: StudyFolder, run: Run, case: Case) -> None:
+    volume = read_image(case.images)
+    prediction = predictor.predict(volume, study.plan.keep_probabilities)
+    if prediction.probabilities is not None:
+        path, names = study.probabilities(run, case.id), predictor.facts.class_names
+        write_probabilities(path, prediction.probabilities, volume.geometry, names, like=case.images[0])
+    # The label map last: where it lies, the case is done.
+    write_label_map(study.prediction(run, case.id), prediction.label_map, volume.geometry, like=case.images[0])
+
+
+def _case_dice(label_map: np.ndarray, reference: np.ndarray, labels: LabelSet) -> float | None:
+    """Mean Dice over the structures that reference or prediction has; None if there is none. For the progress display;
+    ``evaluation`` makes the scores."""
+    if labels.ignore_value is not None:
+        counted = reference != labels.ignore_value
+        reference, label_map = reference * counted, label_map * counted
+    values = class_values(labels)
+    counts = confusion_matrix(reference, label_map, values)
+    found = [dice(Pair(overlap(counts, values, structure), None)) for structure in labels.structures]
+    return _mean([value for value in found if value is not None])
+
+
+def _is_trained(study: StudyFolder, run: Run, key: str) -> bool:
+    try:
+        return read_trained_facts(study.weights(run)).key == key
+    except SegVarianceError:
+        return False
+
+
+def _facts(configuration: Configuration, labels: LabelSet, run: Run, key: str) -> TrainedFacts:
+    return TrainedFacts(
+        schema=SCHEMA,
+        configuration=run.configuration,
+        fold=run.fold,
+        seed=run.seed,
+        key=key,
+        preprocessing=configuration.preprocessing,
+        network=configuration.network,
+        class_values=class_values(labels),
+        class_names=class_names(labels),
+    )
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,40 @@
+"""The trainings of a study, one by one: configuration x fold x seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from .study_plan import StudyPlan
+
+
+@dataclass(frozen=True, order=True)
+class Run:
+    """One training: a configuration, on the training cases of one fold, with one seed."""
+
+    configuration: str
+    fold: int
+    seed: int
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Where it lives, below the study folder."""
+        return PurePosixPath("runs", self.configuration, f"fold_{self.fold}", f"seed_{self.seed}")
+
+    @property
+    def member(self) -> str:
+        """Its name among the members of its configuration; with k folds, one member is a whole pass of k runs."""
+        return f"seed_{self.seed}"
+
+    def __str__(self) -> str:
+        return f"{self.configuration} · fold {self.fold} · seed {self.seed}"
+
+
+def runs_of(plan: StudyPlan, folds: int) -> tuple[Run, ...]:
+    """All runs in the order in which they are trained: whole passes first, so that early results can be compared."""
+    return tuple(
+        Run(configuration.name, fold, seed)
+        for seed in plan.seeds
+        for configuration in plan.configurations
+        for fold in range(folds)
+    )

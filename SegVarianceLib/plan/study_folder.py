@@ -1,0 +1,177 @@
+"""Where a study keeps what: the one place that knows the file names. Reading a study needs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import SegVarianceError
+from ..core.files import path_inside, read_json, safe_name
+from ..core.labels import LabelSet
+from ..core.records import from_json
+from ..dataset.case import Case
+from ..dataset.splits import Fold
+from .runs import Run, runs_of
+from .study_plan import StudyPlan
+
+
+@dataclass(frozen=True)
+class StudyDataset:
+    """What a study remembers of its dataset: paths, channels and labels as they were when it was planned."""
+
+    folder: str
+    name: str
+    channels: tuple[str, ...]
+    file_ending: str
+    images: dict[str, tuple[str, ...]]
+    references: dict[str, str]
+    labels: dict[str, Any]
+
+
+class StudyFolder:
+    """Paths and small files of one study. Plan, dataset and splits never change once written and are read once."""
+
+    def __init__(self, root: Path):
+        self.root = Path(root)
+
+    @classmethod
+    def open(cls, root: Path) -> StudyFolder:
+        """A folder that holds a study.
+
+        Raises:
+            SegVarianceError: it holds none.
+        """
+        study = cls(root)
+        if not study.plan_path.is_file():
+            raise SegVarianceError(
+                f"{root} is not a study: it has no plan.json. Make one with: segvariance plan DATASET {root}"
+            )
+        return study
+
+    @property
+    def plan_path(self) -> Path:
+        return self.root / "plan.json"
+
+    @property
+    def dataset_path(self) -> Path:
+        return self.root / "dataset.json"
+
+    @property
+    def fingerprint_path(self) -> Path:
+        return self.root / "fingerprint.json"
+
+    @property
+    def splits_path(self) -> Path:
+        return self.root / "splits.json"
+
+    @property
+    def environment_path(self) -> Path:
+        return self.root / "environment.json"
+
+    @property
+    def events_path(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def worker_path(self) -> Path:
+        """Who works on the study at present, or did until it died."""
+        return self.root / "worker.json"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.root / "worker.lock"
+
+    @property
+    def stop_path(self) -> Path:
+        """A request to stop; the worker removes it."""
+        return self.root / "stop.request"
+
+    @property
+    def scores_path(self) -> Path:
+        return self.root / "scores.csv"
+
+    @property
+    def statistics_path(self) -> Path:
+        return self.root / "statistics.json"
+
+    @property
+    def report_path(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def stages_path(self) -> Path:
+        """For each step after training, the digest of what it was made from."""
+        return self.root / "stages.json"
+
+    def cache(self, configuration: str) -> Path:
+        return self.root / "cache" / configuration
+
+    def run_folder(self, run: Run) -> Path:
+        return self.root / run.folder
+
+    def run_record(self, run: Run) -> Path:
+        """Written last: a run is done when this is there."""
+        return self.run_folder(run) / "run.json"
+
+    def run_log(self, run: Run) -> Path:
+        """The run's own events, in full."""
+        return self.run_folder(run) / "log.jsonl"
+
+    def checkpoint(self, run: Run) -> Path:
+        return self.run_folder(run) / "checkpoint.safetensors"
+
+    def weights(self, run: Run) -> Path:
+        return self.run_folder(run) / "weights.safetensors"
+
+    def prediction(self, run: Run, case: str) -> Path:
+        return self.run_folder(run) / "predictions" / f"{case}{self.dataset.file_ending}"
+
+    def probabilities(self, run: Run, case: str) -> Path:
+        return self.run_folder(run) / "probabilities" / f"{case}.nrrd"
+
+    def ensemble(self, configuration: str, name: str) -> Path:
+        return self.root / "ensembles" / configuration / name
+
+    def map(self, configuration: str, name: str) -> Path:
+        return self.root / "maps" / configuration / name
+
+    @cached_property
+    def plan(self) -> StudyPlan:
+        return StudyPlan.read(self.plan_path)
+
+    @cached_property
+    def dataset(self) -> StudyDataset:
+        """Raises SegVarianceError where an id or a path would leave its folder."""
+        dataset = from_json(StudyDataset, read_json(self.dataset_path), str(self.dataset_path))
+        for case_id, images in dataset.images.items():
+            safe_name(case_id, "case id")
+            for relative in (*images, dataset.references.get(case_id, "")):
+                path_inside(Path(dataset.folder), relative, f"{self.dataset_path}, case {case_id}:")
+        return dataset
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        return LabelSet.from_json(self.dataset.labels)
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        content = read_json(self.splits_path)
+        if not isinstance(content, list) or not content:
+            raise SegVarianceError(f"{self.splits_path} should hold a list of folds. Plan the study again.")
+        return tuple(from_json(Fold, fold, f"{self.splits_path}, fold {i}") for i, fold in enumerate(content))
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return runs_of(self.plan, len(self.folds))
+
+    def case(self, case_id: str) -> Case:
+        folder = Path(self.dataset.folder)
+        return Case(case_id, tuple(folder / path for path in self.dataset.images[case_id]), self.reference(case_id))
+
+    def reference(self, case_id: str) -> Path:
+        return Path(self.dataset.folder) / self.dataset.references[case_id]
+
+    def is_done(self, run: Run) -> bool:
+        return self.run_record(run).is_file()
