@@ -24,15 +24,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset_id")
     parser.add_argument("configuration")
+    parser.add_argument("fold", help="'all', or a number of nnU-Net's own 5-fold split")
     parser.add_argument("trainer")
     parser.add_argument("budget_s", type=float)
     parser.add_argument("report", type=Path)
     arguments = parser.parse_args()
 
+    fold = arguments.fold if arguments.fold == "all" else int(arguments.fold)
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
     trainer = get_trainer_from_args(
-        arguments.dataset_id, arguments.configuration, "all", arguments.trainer, device=torch.device("cpu")
+        arguments.dataset_id, arguments.configuration, fold, arguments.trainer, device=torch.device("cpu")
     )
     trainer.on_train_start()
     setup_cpu_s = time.process_time()

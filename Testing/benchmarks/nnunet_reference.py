@@ -28,6 +28,7 @@ TRAINERS = {"default": "nnUNetTrainer", "nomirroring": "nnUNetTrainerNoMirroring
 DATASET_ID = "4"
 DATASET_NAME = "Dataset004_Hippocampus"
 CONFIGURATION = "3d_fullres"
+HELD_OUT_IMAGES = Path("raw") / DATASET_NAME / "imagesTs"
 LABELS = {"Anterior": 1, "Posterior": 2}
 TRAINING_SCRIPT = Path(__file__).with_name("nnunet_budget_training.py")
 
@@ -122,6 +123,8 @@ class NnunetFolders:
         }
         marker = self.work / "prepared.json"
         if not (marker.exists() and read_json(marker).get("inputs") == inputs):
+            for folder in ("raw", "preprocessed"):
+                shutil.rmtree(self.work / folder, ignore_errors=True)
             write_raw(self.work / "raw" / DATASET_NAME, dataset, fold)
             cpu_s = self.run(
                 "nnUNetv2_plan_and_preprocess", *("-d", DATASET_ID, "-c", CONFIGURATION, "-np", 1, "-npfp", 1)
@@ -132,7 +135,6 @@ class NnunetFolders:
 
 def write_raw(raw: Path, dataset: Path, fold: Fold) -> None:
     """nnU-Net's raw layout: the training cases with labels, the held-out ones as test images without."""
-    shutil.rmtree(raw, ignore_errors=True)
     for folder in ("imagesTr", "labelsTr", "imagesTs"):
         (raw / folder).mkdir(parents=True)
     for cases, images in ((fold.training, "imagesTr"), (fold.held_out, "imagesTs")):
@@ -167,10 +169,10 @@ def trained_reference(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     report = folder / "training.json"
-    whole_s = nnunet.run_script(TRAINING_SCRIPT, DATASET_ID, CONFIGURATION, TRAINERS[trainer], budget_s, report)
+    whole_s = nnunet.run_script(TRAINING_SCRIPT, DATASET_ID, CONFIGURATION, "all", TRAINERS[trainer], budget_s, report)
     predict_s = nnunet.run(
         "nnUNetv2_predict",
-        *("-i", work / "raw" / DATASET_NAME / "imagesTs", "-o", folder / "predictions", "-d", DATASET_ID),
+        *("-i", work / HELD_OUT_IMAGES, "-o", folder / "predictions", "-d", DATASET_ID),
         *("-c", CONFIGURATION, "-tr", TRAINERS[trainer], "-f", "all", "-device", "cpu", "-npp", 0, "-nps", 0),
     )
     result = {

@@ -1,0 +1,114 @@
+"""CPU time that SegVariance needs to pass the Dice which nnU-Net has after 15 minutes on two cores, side by side.
+
+    python Testing/benchmarks/nnunet_time_to_dice.py --nnunet-python PYTHON --work FOLDER
+
+Hippocampus, 160 training and 40 held-out cases. nnU-Net trains on one core (nnunet_reference.py says how); on the other,
+at the same time, ``segvariance plan`` and ``segvariance run`` are called with longer and longer budgets, each an own fully
+annealed run of seed 0, until the held-out Dice is above nnU-Net's. Charged to SegVariance: every CPU second of the two
+commands and their children (imports, preparation, training, prediction, scores, report). Charged to nnU-Net: only the
+budget of its training iterations. Both are judged by the same few lines on the written label maps. The figure compared is the
+mean of the two labels' mean Dice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from nnunet_reference import TRAINERS, hippocampus_fold, hippocampus_folder, mean_dice, run_counted, trained_reference
+
+from SegVarianceLib.core.files import write_json
+
+LADDER_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+GOALS = {"default": 50, "nomirroring": 10}
+ANCHOR = (
+    "At its full 1000 epochs nnU-Net stays the accuracy anchor: Dice about 0.90 (anterior) and 0.89 (posterior). "
+    "nnU-Net takes no seed: another run of it gives another figure."
+)
+
+
+def our_run(budget_s: float, study: Path, core: int) -> dict[str, object]:
+    """Plan and run a study of one seed through the command line; its CPU seconds and held-out Dice."""
+    dataset = hippocampus_folder()
+    shutil.rmtree(study, ignore_errors=True)
+    segvariance = (sys.executable, "-m", "SegVarianceLib.study.cli")
+    plan = ("--seeds", 1, "--split", "holdout", "--split-seed", 0, "--budget", f"{budget_s} s")
+    log = study.with_suffix(".log")
+    cpu_s = run_counted([*segvariance, "plan", dataset, study, *plan], core, log)
+    cpu_s += run_counted([*segvariance, "run", study], core, log)
+    (predictions,) = study.glob("runs/*/fold_0/seed_*/predictions")
+    dice = mean_dice(predictions, dataset, hippocampus_fold(dataset).held_out)
+    return {"budget_s": budget_s, "cpu_s": cpu_s, "dice": dice}
+
+
+def side_by_side(a: argparse.Namespace) -> tuple[dict[str, dict], list[dict]]:
+    """nnU-Net's trainers one after the other on the last core, our ladder on the first, at the same time."""
+    trainers = list(TRAINERS) if a.trainer == "both" else [a.trainer]
+    cores = sorted(os.sched_getaffinity(0))
+    ours: list[dict] = []
+    with ThreadPoolExecutor(1) as pool:
+        theirs = [
+            pool.submit(trained_reference, a.nnunet_python, a.work, trainer, a.budget_s, cores[-1], a.fresh)
+            for trainer in trainers
+        ]
+        for budget_s in LADDER_S:
+            ours.append(our_run(budget_s, a.work / "ours" / f"{budget_s}s", cores[0]))
+            print("SegVariance:", row(f"budget {budget_s} s", ours[-1]["cpu_s"], ours[-1]["dice"]), flush=True)
+            if all(side.done() and passes(ours[-1], side.result()) for side in theirs):
+                break
+        return {trainer: side.result() for trainer, side in zip(trainers, theirs, strict=True)}, ours
+
+
+def passes(run: dict, reference: dict) -> bool:
+    return run["dice"]["mean"] > reference["dice"]["mean"]
+
+
+def row(name: str, cpu_s: float, dice: dict[str, float]) -> str:
+    labels = "  ".join(f"{value:.4f}" for value in dice.values())
+    return f"{name:<36}{cpu_s:>9.1f} CPU-s   Dice {' / '.join(dice)}: {labels}"
+
+
+def verdict(trainer: str, reference: dict, ours: list[dict]) -> dict[str, object]:
+    """The cheapest of our runs above nnU-Net's Dice, and how many times less CPU time it took, rounded down."""
+    passing = [run for run in ours if passes(run, reference)]
+    if not passing:
+        return {"trainer": trainer, "ratio": None, "goal": GOALS[trainer], "met": False}
+    cheapest = min(passing, key=lambda run: run["cpu_s"])
+    ratio = math.floor(10 * reference["inputs"]["budget_s"] / cheapest["cpu_s"]) / 10
+    return {"trainer": trainer, "ratio": ratio, "by": cheapest, "goal": GOALS[trainer], "met": ratio >= GOALS[trainer]}
+
+
+def show(theirs: dict[str, dict], ours: list[dict], verdicts: list[dict]) -> None:
+    print()
+    for trainer, side in theirs.items():
+        name = f"nnU-Net {side['inputs']['nnunetv2']} {trainer}, {side['iterations']} iterations"
+        print(row(name, side["inputs"]["budget_s"], side["dice"]))
+    for run in ours:
+        print(row(f"SegVariance, budget {run['budget_s']} s", run["cpu_s"], run["dice"]))
+    for v in verdicts:
+        less = "never passed" if v["ratio"] is None else f"{v['ratio']}x less CPU, by {v['by']['cpu_s']:.1f} CPU-s"
+        print(f"Against {v['trainer']}: {less} (goal {v['goal']}x: {'met' if v['met'] else 'not met'})")
+    print(ANCHOR)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nnunet-python", type=Path, required=True, help="Python of the environment with nnU-Net 2.8")
+    parser.add_argument("--work", type=lambda text: Path(text).resolve(), required=True, help="folder for both sides")
+    parser.add_argument("--trainer", choices=[*TRAINERS, "both"], default="both")
+    parser.add_argument("--budget-s", type=float, default=1800.0, help="CPU seconds for nnU-Net (15 minutes, 2 cores)")
+    parser.add_argument("--fresh", action="store_true", help="train nnU-Net again although its result is there")
+    a = parser.parse_args()
+    theirs, ours = side_by_side(a)
+    verdicts = [verdict(trainer, side, ours) for trainer, side in theirs.items()]
+    write_json(a.work / "time_to_dice.json", {"nnunet": theirs, "segvariance": ours, "verdicts": verdicts})
+    show(theirs, ours, verdicts)
+
+
+if __name__ == "__main__":
+    main()
