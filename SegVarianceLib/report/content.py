@@ -1,0 +1,38 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.labels import LabelSet
+from ..evaluation.score_table import ScoreTable
+from ..stats.seed_study import SeedStudies
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """A case to be pictured: channel ``channel`` of the file ``image``, its reference, and predictions by member label."""
+
+    case: str
+    image: Path
+    channel: int
+    reference: Path | None
+    predictions: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """``what_was_done`` are (label, text) pairs; ``primary_metric`` is a metric column of the scores.
+
+    ``pictures`` need ``labels``, which say what the values in the label maps mean.
+    """
+
+    title: str
+    what_was_done: tuple[tuple[str, str], ...]
+    scores: ScoreTable
+    studies: SeedStudies
+    primary_metric: str
+    pictures: tuple[CaseFiles, ...] = ()
+    labels: LabelSet | None = None
