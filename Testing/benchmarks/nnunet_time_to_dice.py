@@ -18,6 +18,7 @@ import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 
 from nnunet_reference import TRAINERS, hippocampus_fold, hippocampus_folder, mean_dice, run_counted, trained_reference
@@ -70,17 +71,17 @@ def passes(run: dict, reference: dict) -> bool:
 
 def row(name: str, cpu_s: float, dice: dict[str, float]) -> str:
     labels = "  ".join(f"{value:.4f}" for value in dice.values())
-    return f"{name:<36}{cpu_s:>9.1f} CPU-s   Dice {' / '.join(dice)}: {labels}"
+    return f"{name:<46}{cpu_s:>9.2f} CPU-s   Dice {' / '.join(dice)}: {labels}"
 
 
 def verdict(trainer: str, reference: dict, ours: list[dict]) -> dict[str, object]:
-    """The cheapest of our runs above nnU-Net's Dice, and how many times less CPU time it took, rounded down."""
-    passing = [run for run in ours if passes(run, reference)]
+    """Our first run that is above nnU-Net's Dice, as all longer ones are; how many times less CPU time, rounded down."""
+    passing = list(takewhile(lambda run: passes(run, reference), reversed(ours)))
     if not passing:
         return {"trainer": trainer, "ratio": None, "goal": GOALS[trainer], "met": False}
-    cheapest = min(passing, key=lambda run: run["cpu_s"])
-    ratio = math.floor(10 * reference["inputs"]["budget_s"] / cheapest["cpu_s"]) / 10
-    return {"trainer": trainer, "ratio": ratio, "by": cheapest, "goal": GOALS[trainer], "met": ratio >= GOALS[trainer]}
+    first = passing[-1]
+    ratio = math.floor(10 * reference["inputs"]["budget_s"] / first["cpu_s"]) / 10
+    return {"trainer": trainer, "ratio": ratio, "by": first, "goal": GOALS[trainer], "met": ratio >= GOALS[trainer]}
 
 
 def show(theirs: dict[str, dict], ours: list[dict], verdicts: list[dict]) -> None:
@@ -91,7 +92,7 @@ def show(theirs: dict[str, dict], ours: list[dict], verdicts: list[dict]) -> Non
     for run in ours:
         print(row(f"SegVariance, budget {run['budget_s']} s", run["cpu_s"], run["dice"]))
     for v in verdicts:
-        less = "never passed" if v["ratio"] is None else f"{v['ratio']}x less CPU, by {v['by']['cpu_s']:.1f} CPU-s"
+        less = "never passed" if v["ratio"] is None else f"{v['ratio']}x less CPU, by {v['by']['cpu_s']:.2f} CPU-s"
         print(f"Against {v['trainer']}: {less} (goal {v['goal']}x: {'met' if v['met'] else 'not met'})")
     print(ANCHOR)
 
