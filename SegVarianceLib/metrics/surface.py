@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import find_objects
@@ -20,8 +21,12 @@ from ..core.labels import LabelSet
 
 Spacing = tuple[float, float, float]
 
-_REACH = 3
-"""Cells around an element that are searched by offset; what lies farther (usually under a hundredth) by KD-tree."""
+_REACH = 6.0
+"""Elements this many mean voxel spacings apart are found by offset, farther ones (usually a hundredth) by KD-tree."""
+_BATCHES = (0, 1, 7, 27, 81, 251)
+"""Where batches of offsets begin: few for the many elements that meet at once, many for the few that are left."""
+_MOST_LOOKUPS = 1 << 24
+"""In one batch, 128 MiB of indices: surfaces that are large and far apart go to the tree instead."""
 _TIE = 1e-6
 """Distances up to tolerance_mm * (1 + _TIE) count as within it: 3 x 0.8 mm is 2.4000000000000004 in float64."""
 _CORNERS = np.array([(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)])
@@ -86,7 +91,7 @@ def surface(mask: np.ndarray, spacing_zyx_mm: Spacing, corner: tuple[int, int, i
     codes = codes[:-1] << 4 | codes[1:]
     on_surface = np.flatnonzero(codes - np.uint8(1) < 254)  # neither 0 (wraps to 255) nor 255
     first = np.add([side.start for side in box], corner)
-    cells = np.stack(np.unravel_index(on_surface, codes.shape), axis=1) + first
+    cells = np.array(np.unravel_index(on_surface, codes.shape)).T + first  # axis by axis in memory: fast to reduce
     return Surface(cells, cell_areas_mm2(spacing_zyx_mm)[codes.ravel()[on_surface]], spacing_zyx_mm)
 
 
@@ -185,22 +190,28 @@ def _triangulations(loop: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _nearest_mm(start: Surface, target: Surface) -> np.ndarray:
-    """Distance of each element of ``start`` to the nearest of ``target``: by rings of growing distance, then by tree.
+    """Distance of each element of ``start`` to the nearest of ``target``: by offsets in order of length, then by tree.
 
     Two segmentations of one structure mostly lie within a few voxels, where looking up neighbours beats any tree.
     """
-    low = np.minimum(start.cells.min(axis=0), target.cells.min(axis=0)) - _REACH
-    shape = np.maximum(start.cells.max(axis=0), target.cells.max(axis=0)) + _REACH + 1 - low
+    offsets, lengths_mm = _offsets(start.spacing_zyx_mm)
+    margin = offsets.max(axis=0)
+    low = np.minimum(start.cells.min(axis=0), target.cells.min(axis=0)) - margin
+    shape = np.maximum(start.cells.max(axis=0), target.cells.max(axis=0)) + margin + 1 - low
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     is_target = np.zeros(np.prod(shape), dtype=bool)
     is_target[(target.cells - low) @ strides] = True
 
     distances = np.empty(len(start.cells))
-    waiting = np.arange(len(start.cells))
-    places = (start.cells - low) @ strides
-    for distance_mm, offsets in _rings(start.spacing_zyx_mm):
-        found = is_target[places + (offsets @ strides)[:, None]].any(axis=0)
-        distances[waiting[found]] = distance_mm
+    waiting, places = np.arange(len(start.cells)), (start.cells - low) @ strides
+    steps = offsets @ strides
+    for first, last in pairwise((*_BATCHES, len(steps))):
+        if len(places) * (last - first) > _MOST_LOOKUPS:
+            break
+        hits = is_target[places[:, None] + steps[first:last]]
+        nearest = hits.argmax(axis=1)
+        found = hits[np.arange(len(hits)), nearest]
+        distances[waiting[found]] = lengths_mm[first + nearest[found]]
         waiting, places = waiting[~found], places[~found]
         if not waiting.size:
             return distances
@@ -210,16 +221,16 @@ def _nearest_mm(start: Surface, target: Surface) -> np.ndarray:
 
 
 @cache
-def _rings(spacing_zyx_mm: Spacing) -> tuple[tuple[float, np.ndarray], ...]:
-    """(distance in mm, offsets int [n, 3]) by growing distance, complete up to the nearest cell out of reach."""
-    side = np.arange(-_REACH, _REACH + 1)
-    offsets = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
-    # Rounded, so that equal lengths whose squares were added in another order make one ring.
-    lengths_mm = np.linalg.norm(offsets * np.asarray(spacing_zyx_mm), axis=1).round(9)
-    complete_mm = (_REACH + 1) * min(spacing_zyx_mm)
-    return tuple(
-        (float(length), offsets[lengths_mm == length]) for length in np.unique(lengths_mm[lengths_mm < complete_mm])
-    )
+def _offsets(spacing_zyx_mm: Spacing) -> tuple[np.ndarray, np.ndarray]:
+    """All cells in a ball, about as many on any spacing: offsets int [n, 3] by growing length, and lengths in mm [n]."""
+    spacing = np.asarray(spacing_zyx_mm)
+    radius_mm = _REACH * np.prod(spacing) ** (1 / 3)
+    sides = [np.arange(-reach, reach + 1) for reach in (radius_mm / spacing).astype(int)]
+    offsets = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
+    lengths_mm = np.linalg.norm(offsets * spacing, axis=1)
+    order = np.argsort(lengths_mm, kind="stable")
+    order = order[lengths_mm[order] < radius_mm]
+    return offsets[order], lengths_mm[order]
 
 
 def _weighted_percentile(distances_mm: np.ndarray, areas_mm2: np.ndarray, percent: float) -> float:
