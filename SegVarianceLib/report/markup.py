@@ -22,8 +22,12 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
 
 
 def joined(*children: str) -> Markup:
-    """Children side by side, escaped unless they are ``Markup``."""
-    return Markup("".join(child if isinstance(child, Markup) else html.escape(str(child)) for child in children))
+    """Children side by side, escaped unless they are ``Markup``; a number keeps its per cent sign on its line."""
+    return Markup("".join(child if isinstance(child, Markup) else _text(str(child)) for child in children))
+
+
+def _text(text: str) -> str:
+    return html.escape(text).replace(" %", "&nbsp;%")
 
 
 def _attribute(value: str | float) -> str:

@@ -74,9 +74,10 @@ def _picture(
         if s.mask(cut).any()
     ]
     svg = _drawing(
-        _grey(plane.cut(image, index)[window]), paths, spacing, plane, f"{member}, {plane.name} slice {index}"
+        _grey(plane.cut(image, index)[window]), paths, spacing, plane, f"{member}, {plane.name} slice {index + 1}"
     )
-    note = f"{plane.name} slice {index}, where {structure.name} differs most"
+    at = f"{plane.name} slice {index + 1} of {image.shape[plane.axis]}"
+    note = f"{at}, where {structure.name} differs most"
     return element("div", svg, element("p", element("strong", member), joined(" · ", note)))
 
 

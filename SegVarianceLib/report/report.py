@@ -55,10 +55,7 @@ def report_html(content: ReportContent, stem: str) -> str:
             "main",
             element("h2", "What was found"),
             *_found(configurations, content.studies.not_studied),
-            element("h2", "What was done"),
-            element(
-                "dl", *(joined(element("dt", label), element("dd", text)) for label, text in content.what_was_done)
-            ),
+            *_done(content.what_was_done),
             *_plots(configurations, colour_of),
             *_pictures(content, colour_of),
             element("h2", "Tables"),
@@ -87,6 +84,13 @@ def _found(configurations: Sequence[Sequence[SeedStudy]], not_studied: Sequence[
         reasons = element("ul", *(element("li", sentence) for sentence in not_studied))
         parts.append(element("details", element("summary", f"Not studied ({len(not_studied)})"), reasons))
     return parts
+
+
+def _done(facts: Sequence[tuple[str, str]]) -> list[Markup]:
+    if not facts:
+        return []
+    rows = (joined(element("dt", label), element("dd", text)) for label, text in facts)
+    return [element("h2", "What was done"), element("dl", *rows)]
 
 
 def _plots(configurations: Sequence[Sequence[SeedStudy]], colour_of: ColourOf) -> list[Markup]:

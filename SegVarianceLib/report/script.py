@@ -19,11 +19,13 @@ SCRIPT = """
     const column = at(event.clientX - box.left, box.width, heat.cases.length);
     return `${heat.cases[column]}, seed ${heat.seeds[row]}: ${heat.values[row][column]} ${heat.unit}`;
   };
-  document.addEventListener('pointermove', event => {
+  const point = event => {
     const target = event.target.closest('[data-tip], [data-heat]');
     if (!target) tip.hidden = true;
     else show(target.dataset.heat ? underPointer(target, event) : target.dataset.tip, event);
-  });
+  };
+  document.addEventListener('pointermove', point);
+  document.addEventListener('pointerdown', point);
   document.addEventListener('click', event => {
     const button = event.target.closest('button.sort');
     if (!button) return;

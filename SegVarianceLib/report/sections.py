@@ -46,13 +46,13 @@ def headline(studies: Sequence[SeedStudy]) -> Markup:
             random_pair_sentence(study),
         ),
         _card(
-            f"{best} or {percent(study.selection_alone.mean)}?",
-            "found, or by picking the best alone",
+            f"{best} vs {percent(study.selection_alone.mean)}",
+            "of siblings beaten by the best seed; by picking alone",
             best_seed_sentence(study),
         ),
         _card(
-            f"{number(study.lowest, study.metric)} to {amount(study.highest, study.metric)}",
-            f"{study.metric.title} by the seed alone",
+            f"{number(study.lowest, study.metric)}–{amount(study.highest, study.metric)}",
+            f"{study.metric.title} depending on the seed alone",
             range_sentence(study),
         ),
     ]
@@ -63,20 +63,25 @@ def headline(studies: Sequence[SeedStudy]) -> Markup:
         cards.append(
             _card(
                 f"{'+' if difference >= 0 else '−'}{amount(abs(difference), study.metric, 1)}",
-                "the largest gain of an ensemble",
+                "gain of the best ensemble" if sign * difference > 0 else "even the best ensemble is worse",
                 ensemble_sentences(study)[at],
             )
         )
-    if study.incomplete_seeds or study.exclusions:
-        lacking = (
-            f"Seeds that lack cases: {', '.join(map(str, study.incomplete_seeds))}. " if study.incomplete_seeds else ""
+    return joined(element("div", *cards, class_="cards"), _left_out(study))
+
+
+def _left_out(study: SeedStudy) -> Markup:
+    """Nothing where every seed has a value for everything."""
+    sentences = []
+    if study.incomplete_seeds:
+        sentences.append(f"Seeds that lack cases: {', '.join(map(str, study.incomplete_seeds))}.")
+    if study.exclusions:
+        what = "1 structure of a case" if len(study.exclusions) == 1 else f"{len(study.exclusions)} structures of cases"
+        sentences.append(
+            f"Left out for all seeds, because not every seed has a value: {what}; {len(study.cases)} cases count. "
+            "Each is named in the table 'What was left out'."
         )
-        words = (
-            f"{lacking}{len(study.exclusions)} scores of structures were left out because not every seed has a value; "
-            f"{len(study.cases)} cases count. See 'What was left out'."
-        )
-        return joined(element("div", *cards, class_="cards"), element("p", words, class_="warning"))
-    return element("div", *cards, class_="cards")
+    return element("p", " ".join(sentences), class_="warning") if sentences else Markup()
 
 
 def _card(figure: str, what: str, sentence: str) -> Markup:

@@ -70,8 +70,10 @@ def _pairs(studies: Sequence[SeedStudy]) -> Table:
             *("Random pairs %", "Random pairs, Holm %", "Ordered pairs %", "Ordered pairs, Holm %"),
         ),
         tuple(
-            (*_key(s), test, t.best_beats, t.best_beats_holm, t.random_pairs, t.random_pairs_holm)
-            + (t.ordered_pairs, t.ordered_pairs_holm)
+            (
+                *(*_key(s), test, t.best_beats, t.best_beats_holm),
+                *(t.random_pairs, t.random_pairs_holm, t.ordered_pairs, t.ordered_pairs_holm),
+            )
             for s in studies
             for test, t in (("paired t", s.paired_t), ("Wilcoxon", s.wilcoxon))
         ),

@@ -23,9 +23,9 @@ h2 { font-size: 21px; margin: 48px 0 8px; letter-spacing: -.005em }
 h3 { font-size: 17px; margin: 26px 0 6px } h4 { font-size: 14px; margin: 12px 0 4px; overflow-wrap: anywhere }
 h4[class^=s]::before, h4.mean::before { content: ""; display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 7px; background: var(--c) }
 p { margin: 6px 0 10px; max-width: 76ch } .note, .read, footer { color: var(--quiet) } .note, footer { font-size: 14px }
-.cards { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); margin: 18px 0 }
+.cards { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 250px), 1fr)); margin: 18px 0 }
 .card { background: var(--box); border: 1px solid var(--line); border-radius: 8px; padding: 16px 18px }
-.card .number { font-size: 32px; line-height: 1.15; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums }
+.card .number { font-size: 27px; line-height: 1.15; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums }
 .card .what { color: var(--quiet); font-size: 14px; margin: 2px 0 8px } .card p { font-size: 15px; margin: 0 }
 .warning { border-left: 3px solid var(--s1); padding: 2px 0 2px 12px }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 10px 0 } dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
@@ -57,7 +57,7 @@ th { position: sticky; top: 0; background: var(--box) } td.n { text-align: right
 button.sort { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0; cursor: pointer } [aria-sort=ascending] button::after { content: " \\25B4" } [aria-sort=descending] button::after { content: " \\25BE" }
 #tip { position: fixed; z-index: 9; pointer-events: none; max-width: min(340px, 92vw); background: var(--ink); color: var(--paper); font-size: 13px; line-height: 1.4; padding: 5px 9px; border-radius: 5px; overflow-wrap: anywhere }
 #tip[hidden] { display: none } footer { padding: 34px 20px 44px }
-@media (max-width: 600px) { dl { grid-template-columns: 1fr } dd { margin-bottom: 8px } h1 { font-size: 25px } }
+@media (max-width: 600px) { dl { grid-template-columns: 1fr } dd { margin-bottom: 8px } h1 { font-size: 25px } .legend { margin-left: 0 } .ramp { width: 84px } }
 @media print { body { font-size: 12px } .scroll { max-height: none; overflow: visible } .card, figure, svg { break-inside: avoid } #tip { display: none } }
 """
 )
