@@ -16,6 +16,7 @@ _FIELD_MM = np.array([40.0, 44.0, 36.0])  # x, y, z
 _HEAD_RADII_MM = np.array([19.0, 21.0, 17.0])
 _AIR, _TISSUE, _SHELL, _BODY, _CORE = 8.0, 90.0, 118.0, 146.0, 112.0  # the core looks like the shell: only place tells
 _EDGE_SHARPNESS = 9.0  # of the step between two tissues; a scanner's point spread would do the same
+_RIM = 0.18  # of a radius: what is left at least of an outer structure around an inner one, more than a millimetre
 _NOISE = 9.0
 _BIAS = 0.22
 _LABELS = {"background": 0, "shell": 1, "body": 2, "core": 3}
@@ -68,8 +69,8 @@ def _draw(geometry: Geometry, rng: np.random.Generator) -> tuple[np.ndarray, np.
     centre = rng.uniform(-5, 5, size=3)
     radii = rng.uniform([9.5, 8.0, 7.0], [12.5, 10.0, 8.5])
     shell = _depth(point, centre, radii, turn, rng)
-    body = np.minimum(_depth(point, centre + _shift(rng, 1.0), 0.72 * radii, turn, rng), shell - 0.08)
-    core = np.minimum(_depth(point, centre + _shift(rng, 1.5), 0.42 * radii, turn, rng), body - 0.08)
+    body = np.minimum(_depth(point, centre + _shift(rng, 1.0), 0.72 * radii, turn, rng), shell - _RIM)
+    core = np.minimum(_depth(point, centre + _shift(rng, 1.5), 0.42 * radii, turn, rng), body - _RIM)
 
     image = np.full(geometry.shape_zyx, _AIR)
     image = _paint(image, _depth(point, np.zeros(3), _HEAD_RADII_MM, Rotation.identity(), rng), _TISSUE)

@@ -55,7 +55,7 @@ def geometries(draw: st.DrawFn) -> Geometry:
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(geometry=geometries())
 def test_a_written_label_map_has_the_geometry_of_its_image_to_the_last_bit(tmp_path, ending, geometry):
     image = save(tmp_path / f"image{ending}", numbers(), geometry)
@@ -71,7 +71,7 @@ def test_a_written_label_map_has_the_geometry_of_its_image_to_the_last_bit(tmp_p
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
 @pytest.mark.parametrize("like_ending", [".nii.gz", ".nrrd", ".mha"])
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(geometry=geometries())
 def test_any_format_keeps_voxels_within_a_thousandth_of_their_place(tmp_path, ending, like_ending, geometry):
     image = save(tmp_path / f"image{like_ending}", numbers(), geometry)
