@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core.labels import LabelSet
 from ..evaluation.score_table import ScoreTable
+from ..stats.score_cube import higher_is_better, metric_of_column
 from ..stats.seed_study import SeedStudies
 
 
@@ -36,3 +37,13 @@ class ReportContent:
     primary_metric: str
     pictures: tuple[CaseFiles, ...] = ()
     labels: LabelSet | None = None
+
+
+def worst_cases(scores: ScoreTable, metric: str, count: int) -> tuple[str, ...]:
+    """The ``count`` cases with the worst mean of all their values of ``metric``, worst first: those worth a picture."""
+    values: dict[str, list[float]] = {}
+    for score in scores.scores:
+        if score.metric == metric and score.value is not None:
+            values.setdefault(score.case, []).append(score.value)
+    sign = 1 if higher_is_better(metric_of_column(metric)) else -1
+    return tuple(sorted(values, key=lambda case: (sign * sum(values[case]) / len(values[case]), case))[:count])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..evaluation.score_table import ScoreTable
-from ..stats.score_cube import higher_is_better, metric_of_column
+from ..stats.score_cube import higher_is_better
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from ..stats.seed_study import SeedStudy
 from ..stats.verdict import (
@@ -152,16 +151,6 @@ def plot_sections(studies: Sequence[SeedStudy], colour_of: ColourOf) -> Markup:
             )
         )
     return joined(*sections)
-
-
-def worst_cases(scores: ScoreTable, metric: str, count: int) -> tuple[str, ...]:
-    """The ``count`` cases with the worst mean of all their values of ``metric``, worst first: those worth a picture."""
-    values: dict[str, list[float]] = {}
-    for score in scores.scores:
-        if score.metric == metric and score.value is not None:
-            values.setdefault(score.case, []).append(score.value)
-    sign = 1 if higher_is_better(metric_of_column(metric)) else -1
-    return tuple(sorted(values, key=lambda case: (sign * sum(values[case]) / len(values[case]), case))[:count])
 
 
 def _grid(studies: Sequence[SeedStudy], colour_of: ColourOf, plot: Callable[[SeedStudy, str], Markup]) -> Markup:

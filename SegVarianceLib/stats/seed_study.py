@@ -44,7 +44,7 @@ class SeedMean:
 
 
 @dataclass(frozen=True)
-class TestShares:
+class SignificantShares:
     """Shares at p < 0.05 by one test. ``best_beats``: of the other seeds, those that the best one is better than.
 
     ``random_pairs``: of all unordered pairs, those called different. ``ordered_pairs``: of all ordered pairs, those
@@ -89,8 +89,8 @@ class SeedStudy:
     highest: float
     sd_between_seeds: float
     best_seed: int
-    paired_t: TestShares
-    wilcoxon: TestShares
+    paired_t: SignificantShares
+    wilcoxon: SignificantShares
     selection_alone: SelectionAlone
     luck_ratio: Estimate | None
     expected_random_pairs: Estimate | None
@@ -209,14 +209,14 @@ def _seed_means(matrix: SeedMatrix, squares: MeanSquares) -> tuple[SeedMean, ...
     )
 
 
-def _shares(pairs: PairwiseTests, p: np.ndarray, best: int, k: int) -> TestShares:
+def _shares(pairs: PairwiseTests, p: np.ndarray, best: int, k: int) -> SignificantShares:
     """Shares from p values [pair]; ``pairs.mean_difference`` is positive where the first is better."""
     of_best = (pairs.first == best) | (pairs.second == best)
     lead = np.where(pairs.first == best, pairs.mean_difference, -pairs.mean_difference)[of_best]
     differ = pairs.mean_difference != 0
     found = float((differ & (p < SIGNIFICANCE_LEVEL)).mean())
     found_holm = float((differ & (holm(p) < SIGNIFICANCE_LEVEL)).mean())
-    return TestShares(
+    return SignificantShares(
         best_beats=float(((lead > 0) & (p[of_best] < SIGNIFICANCE_LEVEL)).mean()),
         best_beats_holm=float(((lead > 0) & (holm(p[of_best]) < SIGNIFICANCE_LEVEL)).mean()),
         ordered_pairs=found / 2,

@@ -33,7 +33,7 @@ def best_seed_sentence(study: SeedStudy) -> str:
     elif found < alone.low:
         verdict = "That is less than picking alone would usually give."
     else:
-        verdict = "So picking the best explains what is seen."
+        verdict = "So picking the best can explain all of it."
     return (
         f"The best of {len(study.seeds)} seeds (seed {study.best_seed}) beats {percent(found)} of its siblings with "
         f"p < 0.05; picking the best alone would give about {percent(alone.mean)} "

@@ -15,9 +15,9 @@ import pytest
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.evaluation.score_table import MISSED, Score, ScoreTable
-from SegVarianceLib.report.content import ReportContent
+from SegVarianceLib.report.content import ReportContent, worst_cases
 from SegVarianceLib.report.report import report_html, write_report
-from SegVarianceLib.report.sections import colours, worst_cases
+from SegVarianceLib.report.sections import colours
 from SegVarianceLib.stats.seed_study import seed_studies
 
 EVIL = "<script>alert(1)</script>\"'&"

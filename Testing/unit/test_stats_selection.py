@@ -45,7 +45,7 @@ def study_of_equal_seeds(generator: np.random.Generator, seeds: int, cases: int,
 def test_drawing_every_score_gives_the_same_shares(ratio: float) -> None:
     generator = np.random.default_rng(11)
     best_shares, pair_shares = [], []
-    for _ in range(1000):
+    for _ in range(600):
         values = study_of_equal_seeds(generator, 8, 15, ratio)
         best = values.mean(axis=1).argmax()
         tests = pairwise_tests(values)
@@ -53,7 +53,7 @@ def test_drawing_every_score_gives_the_same_shares(ratio: float) -> None:
         best_shares.append((tests.paired_t_p[of_best] < 0.05).mean())
         pair_shares.append((tests.paired_t_p < 0.05).mean())
     alone = selection_alone(8, 15, ratio, np.random.default_rng(5))
-    error = np.std(best_shares) / np.sqrt(1000)
+    error = np.std(best_shares) / np.sqrt(600)
     assert alone.mean == pytest.approx(np.mean(best_shares), abs=4 * error)
     assert expected_share_of_random_pairs(ratio, 15) == pytest.approx(np.mean(pair_shares), abs=0.02)
 
