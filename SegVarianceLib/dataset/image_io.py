@@ -284,7 +284,8 @@ def _take_nrrd_place(like: Path, path: Path) -> None:
     """
     head, data = path.read_bytes().split(b"\n\n", 1)
     with open(like, "rb") as file:
-        lines = dict(line.split(b": ", 1) for line in _header_lines(file) if re.match(rb"space[^:]*: ", line))
+        header = list(iter(lambda: file.readline().strip(), b""))  # an empty line ends it
+    lines = dict(line.split(b": ", 1) for line in header if re.match(rb"space[^:]*: ", line))
     if {b"space", b"space directions", b"space origin"} <= set(lines):
         vectors = re.findall(rb"\([^)]*\)", lines[b"space directions"])
         layers = b"none " if b"space directions: none" in head else b""
@@ -292,10 +293,3 @@ def _take_nrrd_place(like: Path, path: Path) -> None:
         for key in (b"space", b"space directions", b"space origin"):
             head = re.sub(rb"(?m)^" + key + rb": .*$", key + b": " + lines[key], head)
         path.write_bytes(head + b"\n\n" + data)
-
-
-def _header_lines(file: Any) -> list[bytes]:
-    lines = []
-    while line := file.readline().strip():
-        lines.append(line)
-    return lines
