@@ -7,8 +7,8 @@ _LIGHT = "--s0:#0067a5;--s1:#c8500a;--s2:#00805f;--s3:#b0558c;--s4:#8a6d00;--s5:
 _DARK = "--s0:#62b2f0;--s1:#ff9457;--s2:#41cda5;--s3:#ec9fcb;--s4:#e6c229;--s5:#a5dcff"
 
 STYLE = f"""
-:root {{ color-scheme: light dark; --ink:#1b2430; --quiet:#5c6875; --line:#d9dfe5; --paper:#fff; --box:#f5f7f9; --band:#e9d9a0; --grey:#9aa5b1; {_LIGHT} }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink:#e6ebf0; --quiet:#9eabb8; --line:#36414c; --paper:#14191f; --box:#1d242c; --band:#5d5022; --grey:#77828e; {_DARK} }} }}
+:root {{ color-scheme: light dark; --ink:#1b2430; --quiet:#5c6875; --line:#d9dfe5; --paper:#fff; --box:#f5f7f9; --band:#e9d9a0; --seed:#c79a00; --grey:#9aa5b1; {_LIGHT} }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink:#e6ebf0; --quiet:#9eabb8; --line:#36414c; --paper:#14191f; --box:#1d242c; --band:#5d5022; --seed:#e8bd3c; --grey:#77828e; {_DARK} }} }}
 {"".join(f".s{i} {{ --c: var(--s{i}) }} " for i in range(STRUCTURE_COLOURS))}
 .mean {{ --c: var(--ink) }}
 """
@@ -39,7 +39,7 @@ svg.plot text.quiet { fill: var(--quiet) } svg.plot text.best, svg.plot text.str
 g[data-tip]:hover .hit { fill: var(--c); opacity: .08 }
 .luck { fill: var(--band); opacity: .75 } .luck-line { stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 4 3 } .mean-line { stroke: var(--grey); stroke-width: 1 }
 .fill { fill: var(--c) } .plain { fill: var(--grey); opacity: .65 } .whisker { stroke: var(--ink); stroke-width: 1.5; fill: none }
-.share-case { fill: var(--s0) } .share-seed { fill: var(--s1) } .share-rest { fill: var(--grey); opacity: .6 }
+.share-case { fill: var(--quiet) } .share-seed { fill: var(--seed) } .share-rest { fill: var(--line) }
 .heat { display: flex; gap: 8px } .heat-box { flex: 1; min-width: 0 } .heat-box img { width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; cursor: crosshair }
 .heat-seeds { display: flex; flex-direction: column; justify-content: space-between; font-size: 12px; line-height: 16px; color: var(--quiet); text-align: right; min-width: 38px; max-width: 44px }
 .heat-cases { display: flex; justify-content: space-between; margin: 2px 0 0 46px; font-size: 12px; color: var(--quiet); max-width: none }
@@ -49,7 +49,7 @@ g[data-tip]:hover .hit { fill: var(--c); opacity: .08 }
     + """
 .picture path { fill: none; vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round }
 .picture .reference { stroke: #fff; stroke-width: 3.4px; opacity: .8 } .picture .prediction { stroke: var(--c); stroke-width: 1.7px }
-.picture .side { fill: #fff; opacity: .75; font-family: inherit } .case { margin: 14px 0 26px } .case p { font-size: 14px; margin: 4px 0; color: var(--quiet) }
+.picture .side { fill: #fff; stroke: #000; stroke-width: .16em; paint-order: stroke; font-family: inherit } .case { margin: 14px 0 26px } .case p { font-size: 14px; margin: 4px 0; color: var(--quiet) }
 details { margin: 8px 0 14px } summary { cursor: pointer; color: var(--quiet); font-size: 14px } details.table > summary { color: var(--ink); font-size: 15px; padding: 4px 0 } details p { font-size: 14px }
 .scroll { overflow: auto; max-height: 520px; border: 1px solid var(--line); border-radius: 6px }
 table { border-collapse: collapse; font-size: 13.5px; width: 100% } td, th { padding: 4px 10px; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line) }
