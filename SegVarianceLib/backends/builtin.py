@@ -55,7 +55,7 @@ class Builtin:
         started = time.perf_counter(), time.process_time()
         plan, configuration = study.plan, study.plan.configuration(run.configuration)
         device = open_device(plan.device, plan.threads_per_run)
-        inputs = run_inputs(study, run)
+        inputs = study.run_inputs(run)
         key = sha256_of_json([inputs, device.facts()])
         if not _is_trained(study, run, key) and not self._train(
             study, run, configuration, device, key, report, should_stop
@@ -105,21 +105,6 @@ class Builtin:
             return False
         save_trained(study.weights(run), trainer.weights(), _facts(configuration, study.labels, run, key))
         return True
-
-
-def run_inputs(study: StudyFolder, run: Run) -> str:
-    """Digest of everything a run follows from but the machine: data, split, recipe and seed."""
-    plan = study.plan
-    return sha256_of_json(
-        [
-            plan.dataset_digest,
-            study.dataset.labels,
-            to_json(study.folds[run.fold]),
-            to_json(plan.configuration(run.configuration)),
-            run.seed,
-            plan.keep_probabilities,
-        ]
-    )
 
 
 def _train_to_end(trainer: Trainer, save: Callable[[], None], report: Report, should_stop: Callable[[], bool]) -> bool:

@@ -46,6 +46,8 @@ def from_json(kind: type[R], content: Any, where: str) -> R:
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:
+    if hint is Any:
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if is_dataclass(hint):
         return from_json(hint, value, where)  # type: ignore[arg-type]

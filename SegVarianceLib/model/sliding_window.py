@@ -9,6 +9,7 @@ taken before blending: softmax, mean over members, then the weighted mean over w
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ from torch import Tensor
 from .device import Device
 
 _OVERLAP = 0.5
-_WHOLE_IMAGE_RATIO = 1.5
+_WHOLE_IMAGE_VOXELS = 2**18
+"""An image of at most so many voxels is one window: the network is convolutional, and one pass is the cheapest."""
 _BATCH = {"cpu": 2, "mps": 4, "cuda": 8}
 
 Member = Callable[[], torch.nn.Module]
@@ -50,7 +52,7 @@ def sliding_rows(
     Args:
         image: normalised float32 [c, z, y, x] on the network's grid.
         classes: number of classes with background.
-        patch: training patch (z, y, x); a window is as large, or takes the whole axis where the image is hardly longer.
+        patch: training patch (z, y, x); a window is as large, unless the image is small enough to be one window.
         multiple: the network halves so often that each window length must be a multiple of this.
         progress: called with the share that is done.
     """
@@ -58,7 +60,8 @@ def sliding_rows(
     order = (axis, *(other for other in range(3) if other != axis))
     turned = np.moveaxis(image, axis + 1, 1)
     size = turned.shape[1:]
-    window = tuple(_window_length(size[i], patch[order[i]], multiple[order[i]]) for i in range(3))
+    whole = tuple(-(-size[i] // multiple[order[i]]) * multiple[order[i]] for i in range(3))
+    window = whole if math.prod(whole) <= _WHOLE_IMAGE_VOXELS else tuple(patch[i] for i in order)
     starts = [window_starts(max(length, part), part) for length, part in zip(size, window, strict=True)]
     weight = _gaussian(window)
     sums = np.zeros((classes, window[0], *(max(a, b) for a, b in zip(size[1:], window[1:], strict=True))), np.float32)
@@ -83,11 +86,6 @@ def window_starts(size: int, window: int) -> list[int]:
     """Evenly spread first voxels of windows that overlap by at least half and cover ``size`` >= ``window`` voxels."""
     steps = int(np.ceil((size - window) / (window * (1 - _OVERLAP))))
     return [round(i * (size - window) / steps) for i in range(steps + 1)] if steps else [0]
-
-
-def _window_length(size: int, patch: int, multiple: int) -> int:
-    whole = -(-size // multiple) * multiple
-    return max(whole, multiple) if whole <= _WHOLE_IMAGE_RATIO * patch else patch
 
 
 def _mean_windows(

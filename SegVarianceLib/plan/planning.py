@@ -10,7 +10,8 @@ from .study_plan import ChannelPlan, Configuration, NetworkPlan, PreprocessingPl
 
 _CHANNELS = (32, 64, 128, 256, 320)
 _MOST_PATCH_VOXELS = 96**3
-_SMALLEST_SIDE = 5
+_PATCH_SHARE = 0.75
+_SMALLEST_SIDE = 3
 """A level is added while every halved side keeps at least this many voxels."""
 
 _THIN_VOXELS = 3.0
@@ -77,8 +78,12 @@ def plan_network(fingerprint: Fingerprint, classes: int) -> NetworkPlan:
 
 
 def _patch(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> list[int]:
-    """The median image, cut along its physically longest side until it fits the voxel budget."""
-    patch = [-(-side // 8) * 8 if side >= 8 else side for side in shape]
+    """Three quarters of the median image, cut along its physically longest side until it fits the voxel budget.
+
+    Smaller patches than images buy more updates for the same time: on hippocampus, at 100 CPU-s, Dice 0.862 with patches
+    of the median image and 0.879 with three quarters of it (Testing/benchmarks/patch_size.py).
+    """
+    patch = [max(8, round(_PATCH_SHARE * side / 8) * 8) if side >= 8 else side for side in shape]
     while math.prod(patch) > _MOST_PATCH_VOXELS:
         axis = max(range(3), key=lambda i: patch[i] * spacing[i])
         patch[axis] = max(8, patch[axis] - 8)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import SegVarianceError
-from ..core.files import path_inside, read_json, safe_name
+from ..core.files import path_inside, read_json, safe_name, sha256_of_json
 from ..core.labels import LabelSet
-from ..core.records import from_json
+from ..core.records import from_json, to_json
 from ..dataset.case import Case
 from ..dataset.splits import Fold
 from .runs import Run, runs_of
@@ -34,7 +34,7 @@ class StudyFolder:
     """Paths and small files of one study. Plan, dataset and splits never change once written and are read once."""
 
     def __init__(self, root: Path):
-        self.root = Path(root)
+        self.root = Path(root).resolve()
 
     @classmethod
     def open(cls, root: Path) -> StudyFolder:
@@ -163,6 +163,11 @@ class StudyFolder:
         return tuple(from_json(Fold, fold, f"{self.splits_path}, fold {i}") for i, fold in enumerate(content))
 
     @property
+    def held_out_cases(self) -> tuple[str, ...]:
+        """All cases that some fold holds out, sorted."""
+        return tuple(sorted(case_id for fold in self.folds for case_id in fold.held_out))
+
+    @property
     def runs(self) -> tuple[Run, ...]:
         return runs_of(self.plan, len(self.folds))
 
@@ -173,5 +178,14 @@ class StudyFolder:
     def reference(self, case_id: str) -> Path:
         return Path(self.dataset.folder) / self.dataset.references[case_id]
 
+    def run_inputs(self, run: Run) -> str:
+        """Digest of everything a run follows from but the machine: data, split, recipe and seed."""
+        recipe = to_json(self.plan.configuration(run.configuration))
+        fold = to_json(self.folds[run.fold])
+        parts = [self.plan.dataset_digest, self.dataset.labels, fold, recipe, run.seed, self.plan.keep_probabilities]
+        return sha256_of_json(parts)
+
     def is_done(self, run: Run) -> bool:
-        return self.run_record(run).is_file()
+        """Whether the run's record is there and was made from what the plan says now."""
+        path = self.run_record(run)
+        return path.is_file() and read_json(path).get("inputs") == self.run_inputs(run)

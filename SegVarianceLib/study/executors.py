@@ -69,9 +69,21 @@ class LocalExecutor:
 
     def _start(self, study: StudyFolder, run: Run, on_event: Callable[[Event], None]) -> _Child:
         threads = str(study.plan.threads_per_run)
-        environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        environment = os.environ | {
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        }
         process = subprocess.Popen(
-            [sys.executable, "-m", "SegVarianceLib.study.run_process", str(study.root), run.configuration, str(run.fold), str(run.seed)],
+            [
+                sys.executable,
+                "-m",
+                "SegVarianceLib.study.run_process",
+                str(study.root),
+                run.configuration,
+                str(run.fold),
+                str(run.seed),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -133,7 +145,11 @@ class LocalExecutor:
             except subprocess.TimeoutExpired:
                 kill_tree(child.process.pid)
                 child.process.wait()
-                on_event(_event("run_stopped", child.run, message="killed: it did not stop in time; its last checkpoint stands"))
+                on_event(
+                    _event(
+                        "run_stopped", child.run, message="killed: it did not stop in time; its last checkpoint stands"
+                    )
+                )
 
 
 def kill_tree(pid: int) -> None:

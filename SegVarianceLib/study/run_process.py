@@ -7,6 +7,7 @@ on SIGTERM or when its standard input ends, which also happens when its parent i
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -55,7 +56,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _stop_when_input_ends(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(1):
+    # Not sys.stdin: its buffer's lock, held by a waiting thread, makes the interpreter abort when it ends.
+    while os.read(0, 1):
         pass
     stop.set()
 

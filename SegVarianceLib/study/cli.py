@@ -1,0 +1,213 @@
+"""The ``segvariance`` command: what can be asked for. ``commands_study`` and ``commands_folders`` do it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from .. import __version__
+from ..core.errors import SegVarianceError
+from ..ensemble.postprocessing import CLEAN_UP
+from ..ensemble.rules import RULES
+from . import commands_folders, commands_study
+from .new_study import Wishes
+
+CONTENTS = """\
+Is this segmentation better, or was the training run lucky?
+
+Begin
+  demo       Make a small phantom dataset and run a whole study on it, in about two minutes.
+  check      List every problem of a dataset, with the file and what to do.
+
+A study: many seeds of one recipe, from a dataset folder to a report
+  plan       Plan a study and say what it will cost, before anything runs.
+  run        Run a study, or go on with one that was stopped (also: resume). --detach for the background.
+  status     Say where a study stands, from any terminal.
+  stop       Stop a study; nothing is lost.
+
+Single steps, on a study or on plain folders of NIfTI or NRRD files
+  predict    Segment images with one trained run, or with many at once.
+  ensemble   Combine the predictions of several folders.
+  clean      Remove small components, and list what went.
+  score      Score predictions against references: Dice, IoU, HD95, surface Dice.
+  compare    Say what seeds and ensembles do to the scores, beside what luck alone would do.
+  report     Write the HTML report.
+
+Each command has its own help: segvariance COMMAND --help
+"""
+
+_defaults = Wishes()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or 2 for a mistake that the user can mend, or 130 after a stop."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return parsed.function(parsed)
+    except SegVarianceError as error:
+        Console(stderr=True).print(
+            f"segvariance {parsed.command}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="segvariance",
+        usage="segvariance COMMAND ...",
+        description=CONTENTS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+    )
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"SegVariance {__version__}", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(dest="command", metavar="", required=True, help=argparse.SUPPRESS)
+    _study_commands(commands)
+    _folder_commands(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    does: Callable[[argparse.Namespace], int],
+    aliases: Sequence[str] = (),
+) -> argparse.ArgumentParser:
+    line = next(line.split(None, 1)[1] for line in CONTENTS.splitlines() if line.startswith(f"  {name} "))
+    parser = commands.add_parser(
+        name,
+        aliases=aliases,
+        description=line,
+        help=argparse.SUPPRESS,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.set_defaults(function=does)
+    return parser
+
+
+def _study_commands(commands: argparse._SubParsersAction) -> None:
+    demo = _command(commands, "demo", commands_study.demo)
+    demo.add_argument("folder", nargs="?", default="segvariance-demo", help="where to make dataset and study")
+    demo.add_argument("--seeds", type=int, default=4, help="trainings of the same recipe")
+
+    check = _command(commands, "check", commands_study.check)
+    check.add_argument("dataset", help="MSD or nnU-Net raw folder, with dataset.json")
+    _add_json(check)
+
+    plan = _command(commands, "plan", commands_study.plan)
+    plan.add_argument("dataset", help="MSD or nnU-Net raw folder, with dataset.json")
+    plan.add_argument("study", help="new folder for the study")
+    plan.add_argument("--seeds", type=int, default=_defaults.seeds, help="trainings of the same recipe")
+    plan.add_argument("--first-seed", type=int, default=_defaults.first_seed, help="seeds count up from here")
+    plan.add_argument(
+        "--split", default=_defaults.split, metavar="holdout|K-fold", help="who is held out; the same for all seeds"
+    )
+    plan.add_argument("--split-seed", type=int, default=_defaults.split_seed, help="the only randomness of the split")
+    plan.add_argument(
+        "--groups",
+        default=None,
+        metavar="CSV",
+        help="keep groups together: a table with the columns case and --group-column",
+    )
+    plan.add_argument(
+        "--group-column", default=_defaults.group_column, help="column of --groups, for example the patient"
+    )
+    plan.add_argument(
+        "--budget", default=_defaults.budget, help="length of one training: '2000 steps', '50 epochs' or '5 minutes'"
+    )
+    plan.add_argument(
+        "--device", default=_defaults.device, choices=("auto", "cpu", "cuda", "mps"), help="where to compute"
+    )
+    plan.add_argument(
+        "--threads",
+        type=int,
+        default=_defaults.threads_per_run,
+        help="CPU threads of one training; part of what makes its bytes",
+    )
+    plan.add_argument(
+        "--no-probabilities", action="store_true", help="keep label maps only: less disk, no mean-probability ensemble"
+    )
+    plan.add_argument("--clean-up", default=_defaults.clean_up, choices=CLEAN_UP.ids, help="clean-up of the ensembles")
+    plan.add_argument(
+        "--tolerance-mm", type=float, default=_defaults.tolerance_mm, help="tolerance of the surface Dice"
+    )
+    plan.add_argument("--title", default=None, help="headline of the report")
+    _add_json(plan)
+
+    run = _command(commands, "run", commands_study.run, aliases=["resume"])
+    run.add_argument("study")
+    run.add_argument(
+        "--jobs", type=int, default=None, help="trainings side by side (default: one per core, or one on a GPU)"
+    )
+    run.add_argument("--detach", action="store_true", help="leave it working in the background and return")
+
+    status = _command(commands, "status", commands_study.status)
+    status.add_argument("study")
+    _add_json(status)
+
+    stop = _command(commands, "stop", commands_study.stop)
+    stop.add_argument("study")
+
+
+def _folder_commands(commands: argparse._SubParsersAction) -> None:
+    predict = _command(commands, "predict", commands_folders.predict)
+    predict.add_argument(
+        "models", nargs="+", help="a study, run folders, or weights.safetensors files; several are averaged"
+    )
+    predict.add_argument("--images", required=True, help="folder of images; channels as CASE_0000, CASE_0001")
+    predict.add_argument("--output", required=True, help="folder for the label maps")
+    predict.add_argument("--probabilities", action="store_true", help="also write 8-bit class probabilities")
+    predict.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    predict.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
+
+    ensemble = _command(commands, "ensemble", commands_folders.ensemble)
+    ensemble.add_argument("folders", nargs="+", help="one folder of predictions a member, the same cases in each")
+    ensemble.add_argument("--output", required=True, help="folder for the combined label maps")
+    ensemble.add_argument(
+        "--rule", default="majority", choices=RULES.ids, help="mean_probability reads probability files"
+    )
+    _add_dataset(ensemble)
+
+    clean = _command(commands, "clean", commands_folders.clean)
+    clean.add_argument("folder", help="folder of label maps")
+    clean.add_argument("--output", required=True, help="folder for the cleaned label maps and removed.csv")
+    clean.add_argument("--step", default="keep_largest", choices=CLEAN_UP.ids)
+    clean.add_argument("--minimum-mm3", type=float, default=None, help="for minimum_size: smaller components go")
+    _add_dataset(clean)
+
+    score = _command(commands, "score", commands_folders.score)
+    score.add_argument(
+        "folders", nargs="+", help="one folder of predictions a member; a name that ends in seed_7 makes it seed 7"
+    )
+    score.add_argument("--references", required=True, help="folder of reference label maps")
+    score.add_argument("--output", default="scores.csv")
+    score.add_argument("--configuration", default="default", help="name of the recipe that made them")
+    score.add_argument(
+        "--tolerance-mm", type=float, default=_defaults.tolerance_mm, help="tolerance of the surface Dice"
+    )
+    _add_dataset(score)
+
+    compare = _command(commands, "compare", commands_folders.compare)
+    compare.add_argument("scores", help="a study, or a scores.csv")
+    compare.add_argument("--metric", default="dice", help="column 'metric' of the scores")
+    _add_json(compare)
+
+    report = _command(commands, "report", commands_folders.report)
+    report.add_argument("scores", help="a study, or a scores.csv")
+    report.add_argument("--output", default=None, help="the HTML file (default: report.html beside the scores)")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for a program to read")
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dataset", default=None, help="folder whose dataset.json names the labels (default: the values found)"
+    )

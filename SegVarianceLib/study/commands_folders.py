@@ -1,0 +1,179 @@
+"""The commands that also work on plain folders: predict, ensemble, clean, score, compare, report."""
+
+from __future__ import annotations
+
+import os
+import re
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import SegVarianceError
+from ..core.labels import LabelSet
+from ..dataset.dataset_json import open_dataset
+from ..dataset.image_io import find_images, read_case_images, read_image, write_label_map, write_probabilities
+from ..ensemble.folders import ensemble_folders
+from ..ensemble.postprocessing import clean_folder
+from ..ensemble.rules import RULES
+from ..evaluation.evaluate import Member, discover_labels, score_members
+from ..evaluation.score_table import ScoreTable
+from ..plan.study_folder import StudyFolder
+from ..report.content import ReportContent
+from ..report.report import write_report
+from ..stats.seed_study import seed_studies
+from . import stages
+from .commands_study import print_findings
+from .terminal import out, print_json, progress_bar
+
+_SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
+
+
+def predict(arguments: Namespace) -> int:
+    from ..model.device import open_device
+    from ..prediction.predict import open_predictor
+
+    weights = [path for model in arguments.models for path in _weights_of(Path(model))]
+    cases = read_case_images(Path(arguments.images))
+    threads = arguments.threads or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    predictor = open_predictor(weights, open_device(arguments.device, threads))
+    output = Path(arguments.output)
+    with progress_bar() as progress:
+        for done, (case_id, images) in enumerate(cases.items()):
+            progress(f"Predicting with {len(weights)} members", done, len(cases))
+            volume = read_image(images)
+            prediction = predictor.predict(volume, arguments.probabilities)
+            ending = next(end for end in (".nii.gz", ".nii", ".nrrd", ".mha") if images[0].name.endswith(end))
+            write_label_map(output / f"{case_id}{ending}", prediction.label_map, volume.geometry, like=images[0])
+            if prediction.probabilities is not None:
+                path, names = output / "probabilities" / f"{case_id}.nrrd", predictor.facts.class_names
+                write_probabilities(path, prediction.probabilities, volume.geometry, names, like=images[0])
+    out.print(f"{len(cases)} cases predicted by {len(weights)} members: {output}", markup=False)
+    return 0
+
+
+def ensemble(arguments: Namespace) -> int:
+    members = [find_images(Path(folder)) for folder in arguments.folders]
+    if RULES.function(arguments.rule).reads == "probabilities" and arguments.dataset is None:
+        raise SegVarianceError(
+            "mean_probability reads probability files and needs --dataset, whose dataset.json says which value each class has."
+        )
+    labels = _labels(arguments.dataset, [path for files in members for path in files.values()])
+    ending = _label_map_ending(members[0])
+    with progress_bar() as progress:
+        written = ensemble_folders(
+            arguments.rule,
+            members,
+            labels,
+            Path(arguments.output),
+            ending,
+            lambda done, of: progress("Ensemble", done, of),
+        )
+    title = RULES.facts(arguments.rule).title.lower()
+    out.print(f"{len(written)} cases, {title} of {len(members)} members: {arguments.output}", markup=False)
+    return 0
+
+
+def clean(arguments: Namespace) -> int:
+    files = find_images(Path(arguments.folder))
+    settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
+    structures = _labels(arguments.dataset, list(files.values())).structures
+    with progress_bar() as progress:
+        removed = clean_folder(
+            arguments.step,
+            files,
+            structures,
+            Path(arguments.output),
+            settings,
+            lambda done, of: progress("Clean-up", done, of),
+        )
+    components = [component for found in removed.values() for component in found]
+    volume_ml = sum(component.volume_ml for component in components)
+    out.print(
+        f"{len(files)} cases: {len(components)} components of {volume_ml:.3f} ml in all removed; {arguments.output}/removed.csv lists them",
+        markup=False,
+    )
+    return 0
+
+
+def score(arguments: Namespace) -> int:
+    references = find_images(Path(arguments.references))
+    labels = _labels(arguments.dataset, list(references.values()))
+    members = {
+        _member(Path(folder), arguments.configuration): find_images(Path(folder)) for folder in arguments.folders
+    }
+    if len(members) < len(arguments.folders):
+        raise SegVarianceError("Two folders have one name. Members are named by their folders: rename one of them.")
+    with progress_bar() as progress:
+        scores = score_members(
+            members, references, labels, arguments.tolerance_mm, lambda done, of: progress("Scores", done, of)
+        )
+    ScoreTable(scores).write(Path(arguments.output))
+    out.print(
+        f"{len(members)} members on {len(references)} cases, {len(scores)} scores: {arguments.output}", markup=False
+    )
+    return 0
+
+
+def compare(arguments: Namespace) -> int:
+    table = ScoreTable.read(_scores_path(Path(arguments.scores)))
+    if arguments.metric not in table.unique("metric"):
+        raise SegVarianceError(
+            f"There is no metric {arguments.metric!r} in the scores. They hold: {', '.join(table.unique('metric'))}."
+        )
+    studies = seed_studies(table.where(metric=arguments.metric))
+    if arguments.json:
+        print_json(studies.to_json())
+    else:
+        print_findings(studies)
+    return 0
+
+
+def report(arguments: Namespace) -> int:
+    given = Path(arguments.scores)
+    if given.is_dir():
+        study = StudyFolder.open(given)
+        path = stages.report(study, stages.compare(study))
+    else:
+        table = ScoreTable.read(given)
+        path = Path(arguments.output) if arguments.output else given.with_name("report.html")
+        write_report(
+            path,
+            ReportContent(given.stem, (("Scores", given.name),), table, seed_studies(table), stages.PRIMARY_METRIC),
+        )
+    out.print(f"Report: {path}", markup=False)
+    return 0
+
+
+def _weights_of(model: Path) -> list[Path]:
+    """The weights files that a study, a run folder or a file stands for."""
+    if model.is_file():
+        return [model]
+    if (model / "weights.safetensors").is_file():
+        return [model / "weights.safetensors"]
+    study = StudyFolder.open(model)
+    found = [study.weights(run) for run in study.runs if study.is_done(run)]
+    if not found:
+        raise SegVarianceError(f"{model} has no finished training yet. Run it with: segvariance run {model}")
+    return found
+
+
+def _labels(dataset: str | None, label_maps: Sequence[Path]) -> LabelSet:
+    return discover_labels(label_maps) if dataset is None else open_dataset(Path(dataset)).labels
+
+
+def _label_map_ending(files: dict[str, Path]) -> str:
+    """Label maps are written in the members' own format; from vector NRRD probabilities, as NIfTI."""
+    first = next(iter(files.values()), Path("none.nii.gz")).name
+    return next((ending for ending in (".nii.gz", ".nii", ".mha") if first.endswith(ending)), ".nrrd")
+
+
+def _member(folder: Path, configuration: str) -> Member:
+    name = folder.resolve().name
+    found = _SEED_IN_NAME.search(name)
+    return Member(configuration, name, int(found[1]) if found else None)
+
+
+def _scores_path(given: Path) -> Path:
+    return StudyFolder.open(given).scores_path if given.is_dir() else given

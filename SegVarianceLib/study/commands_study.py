@@ -1,0 +1,177 @@
+"""The commands on a study as a whole: demo, check, plan, run, status, stop."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from rich.table import Table
+
+from ..core.errors import SegVarianceError
+from ..core.records import to_json
+from ..dataset.checks import check_dataset
+from ..dataset.dataset_json import open_dataset
+from ..dataset.phantom import make_phantom
+from ..evaluation.score_table import ScoreTable
+from ..plan.study_folder import StudyFolder
+from ..stats.seed_study import SeedStudies, seed_studies
+from ..stats.verdict import findings
+from .facts import recipe_in_words, split_in_words
+from .new_study import Estimate, Wishes, jobs_at_once, plan_study
+from .pipeline import Stopped, run_study
+from .progress_display import STAGES, ProgressDisplay, duration_text
+from .stages import PRIMARY_METRIC
+from .status import status_of
+from .terminal import aside, out, print_json, progress_bar
+from .worker import start_detached, stop_worker
+
+DEMO_SEED = 0
+_DEMO_BUDGET = "150 steps"
+
+
+def demo(arguments: Namespace) -> int:
+    """Phantom, plan, run, report; run again, it goes on or shows what is there."""
+    folder = Path(arguments.folder)
+    study = StudyFolder(folder / "study")
+    if not study.plan_path.exists():
+        dataset = make_phantom(folder / "dataset", DEMO_SEED)
+        wishes = Wishes(
+            seeds=arguments.seeds, budget=_DEMO_BUDGET, title="Demo: a phantom with three nested structures"
+        )
+        with progress_bar() as progress:
+            study, estimate = plan_study(dataset, study.root, wishes, progress)
+        _print_plan(study, estimate)
+    return _run_here(study, None)
+
+
+def check(arguments: Namespace) -> int:
+    """Exit code 0 if nothing fatal was found, else 2."""
+    dataset = open_dataset(Path(arguments.dataset))
+    with progress_bar() as progress:
+        problems = check_dataset(dataset, lambda done, of: progress("Checking cases", done, of))
+    fatal = [problem for problem in problems if problem.fatal]
+    if arguments.json:
+        print_json({"dataset": dataset.name, "cases": len(dataset.cases), "problems": [to_json(p) for p in problems]})
+    else:
+        for problem in problems:
+            out.print(f"{'problem' if problem.fatal else 'note'}  {problem}", markup=False)
+        structures = ", ".join(structure.name for structure in dataset.labels.structures)
+        out.print(
+            f"{dataset.name}: {len(dataset.cases)} cases, {' + '.join(dataset.channels)}, {structures}. ",
+            markup=False,
+            end="",
+        )
+        out.print(f"{len(fatal)} problems to mend." if fatal else "Ready for training.")
+    return 2 if fatal else 0
+
+
+def plan(arguments: Namespace) -> int:
+    wishes = Wishes(
+        seeds=arguments.seeds,
+        first_seed=arguments.first_seed,
+        split=arguments.split,
+        split_seed=arguments.split_seed,
+        groups=None if arguments.groups is None else Path(arguments.groups),
+        group_column=arguments.group_column,
+        budget=arguments.budget,
+        device=arguments.device,
+        threads_per_run=arguments.threads,
+        keep_probabilities=not arguments.no_probabilities,
+        clean_up=arguments.clean_up,
+        tolerance_mm=arguments.tolerance_mm,
+        title=arguments.title,
+    )
+    with progress_bar() as progress:
+        study, estimate = plan_study(Path(arguments.dataset), Path(arguments.study), wishes, progress)
+    if arguments.json:
+        print_json({"study": str(study.root), **to_json(estimate)})
+    else:
+        _print_plan(study, estimate)
+        out.print(f"Nothing has been trained yet. Run it with: segvariance run {arguments.study}", markup=False)
+    return 0
+
+
+def run(arguments: Namespace) -> int:
+    study = StudyFolder.open(Path(arguments.study))
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise SegVarianceError(f"--jobs {arguments.jobs}: give at least 1.")
+    if arguments.detach:
+        given = [] if arguments.jobs is None else ["--jobs", str(arguments.jobs)]
+        worker = start_detached(study, given)
+        out.print(f"{worker} works on {study.root}. Watch it with: segvariance status {arguments.study}", markup=False)
+        return 0
+    return _run_here(study, arguments.jobs)
+
+
+def status(arguments: Namespace) -> int:
+    found = status_of(StudyFolder.open(Path(arguments.study)))
+    if arguments.json:
+        print_json(to_json(found))
+        return 0
+    done = sum(run.state == "done" for run in found.runs)
+    out.print(found.title, style="bold", markup=False)
+    by = f" by {found.worker}" if found.worker else ""
+    left = "" if found.time_left_s is None else f", about {duration_text(found.time_left_s)} of training left"
+    stage = f", now: {STAGES[found.stage].lower()}" if found.stage else ""
+    out.print(f"{found.state}{by}: {done} of {len(found.runs)} trainings done{stage}{left}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("Training", "State", "Step", "Dice held out"):
+        table.add_column(column, header_style="dim")
+    for run in found.runs:
+        dice = "" if run.dice is None else f"{run.dice:.3f}"
+        name = f"{run.configuration} · fold {run.fold} · seed {run.seed}"
+        table.add_row(name, run.state, f"{run.step} of {run.steps}", dice)
+    out.print(table)
+    if found.message:
+        out.print(found.message, markup=False)
+    return 0
+
+
+def stop(arguments: Namespace) -> int:
+    out.print(stop_worker(StudyFolder.open(Path(arguments.study))), markup=False)
+    return 0
+
+
+def print_findings(studies: SeedStudies) -> None:
+    """The sentences on the foreground mean of each configuration, which is the first of its studies."""
+    shown = set()
+    for found in studies.studies:
+        if found.configuration not in shown:
+            shown.add(found.configuration)
+            out.print(f"\n{found.configuration}, {found.structure}", style="bold", markup=False)
+            for sentence in findings(found):
+                out.print(f"  - {sentence}", markup=False)
+    for sentence in studies.not_studied:
+        out.print(f"  Not studied: {sentence}", markup=False, style="dim")
+
+
+def _run_here(study: StudyFolder, jobs: int | None) -> int:
+    plan = study.plan
+    try:
+        with ProgressDisplay(aside) as display:
+            report = run_study(study, jobs or jobs_at_once(plan.threads_per_run, plan.device), display)
+    except Stopped:
+        out.print(f"Stopped; nothing is lost. Go on with: segvariance run {study.root}", markup=False)
+        return 130
+    print_findings(seed_studies(ScoreTable.read(study.scores_path).where(metric=PRIMARY_METRIC)))
+    out.print(f"\nReport: {report}", markup=False)
+    return 0
+
+
+def _print_plan(study: StudyFolder, estimate: Estimate) -> None:
+    plan, configuration = study.plan, study.plan.configurations[0]
+    out.print(plan.title, style="bold", markup=False)
+    lines = [
+        ("Data", f"{study.dataset.name}, {len(study.dataset.images)} cases; {split_in_words(study)}"),
+        ("Recipe", recipe_in_words(configuration)),
+        ("Trainings", f"{estimate.runs}, {estimate.jobs} side by side"),
+        (
+            "Time",
+            f"about {duration_text(estimate.run_s)} a training ({estimate.seconds_per_step:.3f} s a step, measured), {duration_text(estimate.study_s)} in all",
+        ),
+        ("Disk", f"about {estimate.disk_gib:.2f} GiB of {estimate.free_gib:.0f} GiB free"),
+    ]
+    for label, text in lines:
+        out.print(f"  {label:<10} {text}", markup=False)
+    for warning in estimate.warnings:
+        out.print(f"  Note       {warning}", markup=False)

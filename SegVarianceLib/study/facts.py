@@ -1,0 +1,65 @@
+"""What was done, in words and figures for the head of the report. Everything is read from the study folder."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from ..core.files import read_json
+from ..plan.study_folder import StudyFolder
+from ..plan.study_plan import Configuration
+
+
+def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
+    """Label and text of each line."""
+    plan, dataset = study.plan, study.dataset
+    folds = study.folds
+    records = [read_json(study.run_record(run)) for run in study.runs if study.is_done(run)]
+    seeds = f"{len(plan.seeds)} ({', '.join(map(str, plan.seeds))})"
+    facts = [
+        ("Dataset", f"{dataset.name}: {len(dataset.images)} cases, {' + '.join(dataset.channels)}"),
+        ("Structures", ", ".join(structure.name for structure in study.labels.structures)),
+        ("Split", f"{split_in_words(study)}, the same for every seed (split seed {plan.split_seed})"),
+        ("Seeds", f"{seeds}: what differs is first weights, order of cases, patches and augmentation"),
+        ("Trainings", f"{len(records)} of {len(plan.configurations) * len(plan.seeds) * len(folds)} done"),
+        *((f"Recipe {c.name}", recipe_in_words(c)) for c in plan.configurations),
+        ("Clean-up", f"{plan.clean_up.replace('_', ' ')} per structure, 26 neighbours"),
+        ("Surface Dice", f"tolerance {plan.tolerance_mm:g} mm"),
+    ]
+    return (*facts, *_machine(records))
+
+
+def split_in_words(study: StudyFolder) -> str:
+    first = study.folds[0]
+    if len(study.folds) == 1:
+        return f"hold-out, {len(first.training)} cases for training and {len(first.held_out)} held out"
+    return f"{len(study.folds)}-fold cross-validation; every case is predicted once per seed, by the fold that never saw it"
+
+
+def recipe_in_words(configuration: Configuration) -> str:
+    network, training = configuration.network, configuration.training
+    spacing = " x ".join(f"{mm:g}" for mm in configuration.preprocessing.spacing_zyx_mm)
+    patch = " x ".join(map(str, network.patch_zyx))
+    mirrors = {0: "head-foot", 1: "front-back", 2: "left-right"}
+    mirrored = " and ".join(mirrors[axis] for axis in training.mirror_axes) or "none"
+    return (
+        f"residual U-Net with {len(network.channels)} levels at {spacing} mm, patches of {patch} voxels, "
+        f"{training.steps} steps of {training.batch_size} patches, mirrored axes: {mirrored}"
+    )
+
+
+def _machine(records: list[Any]) -> list[tuple[str, str]]:
+    if not records:
+        return []
+    machine = records[0]["machine"]
+    return [
+        (
+            "Computed on",
+            f"{machine['device']} ({machine['device_name']}), {machine['precision']}, {machine['threads']} thread(s) a run",
+        ),
+        (
+            "Cost of one training",
+            f"{median(r['wall_s'] for r in records):.0f} s, {median(r['cpu_s'] for r in records):.0f} CPU-s, {max(r['peak_memory_mib'] for r in records):.0f} MiB (median; largest memory)",
+        ),
+        ("Versions", f"SegVariance {machine['segvariance']}, torch {machine['torch']}, numpy {machine['numpy']}"),
+    ]

@@ -1,0 +1,207 @@
+"""From a dataset folder to a planned study: check, describe, split, plan the recipe, measure what it will cost."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ..backends.backend import Cost
+from ..backends.catalog import BACKENDS
+from ..core.errors import Problem, SegVarianceError
+from ..core.files import safe_name, write_json
+from ..core.records import to_json
+from ..dataset.case import Dataset
+from ..dataset.checks import require_clean
+from ..dataset.dataset_json import open_dataset
+from ..dataset.fingerprint import Fingerprint, take_fingerprint
+from ..dataset.splits import read_groups, split
+from ..ensemble.postprocessing import CLEAN_UP
+from ..metrics.metric import METRICS
+from ..plan.planning import plan_configuration
+from ..plan.study_folder import StudyDataset, StudyFolder
+from ..plan.study_plan import SCHEMA, Configuration, StudyPlan
+
+_WEIGHTS_BYTES = 8 * 2**20
+_COMPRESSED_SHARE = 0.3
+"""Rough size of label and probability maps on disk against their voxels; most of them are background."""
+
+_BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|min(?:utes?)?)\s*")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user chooses; all else follows from the data. ``budget`` is "2000 steps", "50 epochs" or "5 minutes"."""
+
+    seeds: int = 10
+    first_seed: int = 0
+    split: str = "holdout"
+    split_seed: int = 0
+    groups: Path | None = None
+    group_column: str = "group"
+    budget: str = "5 minutes"
+    configuration: str = "default"
+    device: str = "auto"
+    threads_per_run: int = 1
+    keep_probabilities: bool = True
+    clean_up: str = "keep_largest"
+    tolerance_mm: float = 1.0
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study will cost. Times are for ``jobs`` trainings side by side; ``disk_gib`` is what it leaves behind."""
+
+    runs: int
+    steps: int
+    seconds_per_step: float
+    run_s: float
+    jobs: int
+    study_s: float
+    disk_gib: float
+    free_gib: float
+    warnings: tuple[str, ...]
+
+
+Progress = Callable[[str, int, int], None]
+
+
+def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> tuple[StudyFolder, Estimate]:
+    """Write a new study folder; nothing is trained but the few steps that are timed.
+
+    Raises:
+        SegVarianceError: the dataset has problems (all are listed), the folder holds a study already, a wish is not possible.
+    """
+    study = StudyFolder(root)
+    if study.plan_path.exists():
+        raise SegVarianceError(
+            f"{root} holds a study already. Run it with: segvariance run {root}, or choose another folder."
+        )
+    _check_wishes(wishes)
+    dataset = open_dataset(folder)
+    warnings = require_clean(dataset, lambda done, of: progress("Checking cases", done, of))
+    groups = None if wishes.groups is None else read_groups(wishes.groups, wishes.group_column)
+    folds = split([case.id for case in dataset.cases], wishes.split, wishes.split_seed, groups)
+    fingerprint = take_fingerprint(dataset, lambda done, of: progress("Measuring cases", done, of))
+
+    progress("Timing a few training steps", 0, 1)
+    draft = plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps=1)
+    cost = BACKENDS.function(draft.backend)().measure(dataset, draft, wishes.device, wishes.threads_per_run)
+    progress("Timing a few training steps", 1, 1)
+    smallest = min(len(fold.training) for fold in folds)
+    steps = steps_of_budget(wishes.budget, cost.seconds_per_step, draft.training.batch_size, smallest)
+    configuration = plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps)
+    plan = StudyPlan(
+        schema=SCHEMA,
+        title=wishes.title or f"{dataset.name}: {wishes.seeds} seeds, {wishes.split}",
+        dataset_folder=str(Path(folder).resolve()),
+        dataset_digest=fingerprint.digest,
+        split=wishes.split,
+        split_seed=wishes.split_seed,
+        seeds=tuple(range(wishes.first_seed, wishes.first_seed + wishes.seeds)),
+        configurations=(configuration,),
+        device=wishes.device,
+        threads_per_run=wishes.threads_per_run,
+        keep_probabilities=wishes.keep_probabilities,
+        clean_up=wishes.clean_up,
+        tolerance_mm=wishes.tolerance_mm,
+    )
+    write_json(study.dataset_path, to_json(_remembered(dataset)))
+    write_json(study.fingerprint_path, fingerprint.to_json())
+    write_json(study.splits_path, to_json(folds))
+    plan.write(study.plan_path)  # last: a folder with a plan is a study
+    held_out = sum(len(fold.held_out) for fold in folds)
+    estimate = _estimate(plan, len(folds), held_out, configuration, cost, fingerprint, study.root, warnings)
+    return study, estimate
+
+
+def steps_of_budget(budget: str, seconds_per_step: float, batch_size: int, training_cases: int) -> int:
+    """Training steps that a budget means.
+
+    Raises:
+        SegVarianceError: not a number and one of steps, epochs, minutes; or less than one step.
+    """
+    match = _BUDGET.fullmatch(budget)
+    if not match:
+        raise SegVarianceError(
+            f"Budget {budget!r} is not understood. Give for example '2000 steps', '50 epochs' or '5 minutes'."
+        )
+    amount, unit = float(match[1]), match[2]
+    if unit.startswith("step"):
+        steps = amount
+    elif unit.startswith("epoch"):
+        steps = amount * training_cases / batch_size
+    else:
+        steps = amount * 60 / seconds_per_step
+    if steps < 1:
+        raise SegVarianceError(f"Budget {budget!r} is less than one training step. Give more.")
+    return int(steps)
+
+
+def jobs_at_once(threads_per_run: int, device: str) -> int:
+    """Trainings side by side: one for each core's share of threads; one alone on an accelerator."""
+    if device in ("cuda", "mps"):
+        return 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
+    return max(1, usable // threads_per_run)
+
+
+def _check_wishes(wishes: Wishes) -> None:
+    safe_name(wishes.configuration, "configuration name")
+    CLEAN_UP.facts(wishes.clean_up)
+    METRICS.settings("surface_dice", {"tolerance_mm": wishes.tolerance_mm})
+    steps_of_budget(wishes.budget, 1e-3, 1, 10**6)
+    if wishes.seeds < 1 or wishes.threads_per_run < 1 or wishes.first_seed < 0:
+        raise SegVarianceError("Give at least one seed and one thread, and a first seed of 0 or more.")
+
+
+def _remembered(dataset: Dataset) -> StudyDataset:
+    def relative(path: Path) -> str:
+        return path.resolve().relative_to(dataset.folder.resolve()).as_posix()
+
+    return StudyDataset(
+        folder=str(dataset.folder.resolve()),
+        name=dataset.name,
+        channels=dataset.channels,
+        file_ending=dataset.file_ending,
+        images={case.id: tuple(map(relative, case.images)) for case in dataset.cases},
+        references={case.id: relative(case.label) for case in dataset.cases if case.label is not None},
+        labels=dataset.labels.to_json(),
+    )
+
+
+def _estimate(
+    plan: StudyPlan,
+    folds: int,
+    held_out: int,
+    configuration: Configuration,
+    cost: Cost,
+    fingerprint: Fingerprint,
+    root: Path,
+    warnings: list[Problem],
+) -> Estimate:
+    runs, steps = len(plan.seeds) * folds, configuration.training.steps
+    jobs = min(runs, jobs_at_once(plan.threads_per_run, plan.device))
+    run_s = steps * cost.seconds_per_step + held_out / folds * cost.seconds_per_case
+    # A case has as many voxels on its own grid as it has millimetres: near enough for a forecast.
+    voxels = fingerprint.voxels_total / len(fingerprint.cases)
+    maps = 1 + (configuration.network.out_channels if plan.keep_probabilities else 0)
+    disk = runs * _WEIGHTS_BYTES + len(plan.seeds) * held_out * voxels * maps * _COMPRESSED_SHARE
+    return Estimate(
+        runs=runs,
+        steps=steps,
+        seconds_per_step=round(cost.seconds_per_step, 4),
+        run_s=round(run_s, 1),
+        jobs=jobs,
+        study_s=round(math.ceil(runs / jobs) * run_s, 1),
+        disk_gib=round(disk / 2**30, 3),
+        free_gib=round(shutil.disk_usage(root).free / 2**30, 1),
+        warnings=tuple(str(problem) for problem in warnings),
+    )

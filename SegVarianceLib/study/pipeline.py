@@ -1,0 +1,111 @@
+"""From a planned study to its report: the steps, in order."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import SegVarianceError
+from ..core.events import EventLog
+from ..plan.runs import Run
+from ..plan.study_folder import StudyFolder
+from . import stages
+from .executors import Event, LocalExecutor
+from .time_left import TimeLeft
+from .worker import sole_worker
+
+Listener = Callable[[Event], None]
+
+
+class Stopped(Exception):  # noqa: N818 (a request was met, nothing went wrong)
+    """The study was stopped on request; running it again goes on where it stood."""
+
+
+def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: None) -> Path:
+    """Train what is not trained, then ensemble, clean, score, compare and report; returns the report's path.
+
+    Every event goes to ``events.jsonl`` and to ``listen``. Run again after a stop or a crash to go on.
+
+    Raises:
+        Stopped: on SIGINT, SIGTERM or ``segvariance stop``.
+        SegVarianceError: another worker holds the study, or trainings failed.
+    """
+    with sole_worker(study) as should_stop, EventLog(study.events_path) as log:
+        step = _Steps(study, log, listen, should_stop)
+        step.say("study_started", runs=len(study.runs), done=sum(map(study.is_done, study.runs)))
+        try:
+            step.begin("train")
+            train(study, jobs, step)
+            step.begin("ensemble")
+            stages.ensemble(study, step.progress)
+            step.begin("clean")
+            stages.clean(study, step.progress)
+            step.begin("score")
+            stages.score(study, step.progress)
+            step.begin("compare")
+            studies = stages.compare(study)
+            step.begin("report")
+            path = stages.report(study, studies)
+        except Stopped:
+            step.say("study_stopped")
+            raise
+        except SegVarianceError as error:
+            step.say("study_failed", message=str(error))
+            raise
+        step.say("study_finished", report=path.name)
+        return path
+
+
+def train(study: StudyFolder, jobs: int, step: _Steps) -> None:
+    """All runs that have no ``run.json`` yet, made from what the plan says now."""
+    waiting = [run for run in study.runs if not study.is_done(run)]
+    failed = LocalExecutor(jobs).execute(study, waiting, step.forward, step.should_stop)
+    step.check()
+    if failed:
+        raise SegVarianceError(_failure(study, failed, len(waiting)))
+    shutil.rmtree(study.root / "cache", ignore_errors=True)
+
+
+def _failure(study: StudyFolder, failed: Sequence[Run], of: int) -> str:
+    first = failed[0]
+    return (
+        f"{len(failed)} of {of} trainings failed, the first is {first}. Its reason stands in {study.run_log(first)} and "
+        f"in {study.events_path}. Mend it and run the study again: what is done stays done."
+    )
+
+
+class _Steps:
+    """Says what happens, to the log and to the listener, and lets every step end when asked to."""
+
+    def __init__(self, study: StudyFolder, log: EventLog, listen: Listener, should_stop: Callable[[], bool]):
+        self._log, self._listen, self.should_stop = log, listen, should_stop
+        self._time_left = TimeLeft(study)
+        self._said = 0.0
+
+    def say(self, kind: str, **fields: Any) -> None:
+        self._listen(self._log.write(kind, **fields))
+
+    def begin(self, stage: str) -> None:
+        self.check()
+        self.say("stage", stage=stage)
+
+    def check(self) -> None:
+        if self.should_stop():
+            raise Stopped
+
+    def progress(self, what: str, done: int, of: int) -> None:
+        """Called between cases: the place where a step can end."""
+        self.check()
+        if done == of or time.monotonic() - self._said > 0.5:
+            self._said = time.monotonic()
+            self.say("progress", what=what, done=done, of=of)
+
+    def forward(self, event: Event) -> None:
+        """An event of a run, with the study's time left beside the run's own."""
+        fields = {name: value for name, value in event.items() if name not in ("schema", "time_s", "kind")}
+        if (left_s := self._time_left.after(event)) is not None:
+            fields["study_time_left_s"] = left_s
+        self.say(event["kind"], **fields)
