@@ -57,7 +57,7 @@ def minimum_size(
     label_map: np.ndarray, structures: Sequence[Structure], voxel_volume_mm3: float, minimum_mm3: float
 ) -> Cleaned:
     """Remove each structure's components smaller than ``minimum_mm3``; one of exactly that size stays."""
-    # A hair less, so that 10 voxels of 0.1 mm3 are 1 mm3 whatever the last bit says.
+    # A hair less, so that 3 voxels of 0.7 mm3 are 2.1 mm3 whatever the last bit says.
     least_voxels = minimum_mm3 / voxel_volume_mm3 * (1 - 1e-6)
     return _clean(label_map, structures, voxel_volume_mm3, lambda sizes: sizes < least_voxels)
 

@@ -234,7 +234,9 @@ def _offsets(spacing_zyx_mm: Spacing) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _weighted_percentile(distances_mm: np.ndarray, areas_mm2: np.ndarray, percent: float) -> float:
+    """Smallest distance within which ``percent`` of the area lies."""
     order = np.argsort(distances_mm)
     covered = np.cumsum(areas_mm2[order])
-    place = np.searchsorted(covered, percent / 100 * covered[-1])
-    return float(distances_mm[order[min(place, len(order) - 1)]])
+    # A hair less, so that a share met exactly is met in whatever order the areas were added.
+    wanted = percent / 100 * covered[-1] * (1 - 1e-9)
+    return float(distances_mm[order[np.searchsorted(covered, wanted)]])

@@ -65,6 +65,13 @@ def test_a_component_of_exactly_the_minimum_stays():
     assert counts == {0.0: 69, 0.1: 69, 0.4: 68, 0.41: 64, 6.4: 64, 6.5: 0}
 
 
+def test_three_voxels_of_seven_tenths_are_two_and_a_tenth_whatever_the_last_bit_says():
+    assert 2.1 / 0.7 > 3
+    label_map = np.zeros((1, 1, 12), dtype=np.uint8)
+    label_map[..., :3] = 1
+    assert minimum_size(label_map, [LIVER], 0.7, 2.1).removed == []
+
+
 def test_voxels_that_touch_at_a_corner_belong_together():
     label_map = np.zeros((4, 4, 4), dtype=np.uint8)
     label_map[0, 0, 0] = label_map[1, 1, 1] = label_map[2, 2, 0] = 1

@@ -131,6 +131,13 @@ def test_percentiles_weigh_area_and_do_not_interpolate():
     assert distances.share_within(1.0) == pytest.approx(95 / 101)
 
 
+@given(st.permutations(range(20)))
+def test_a_share_met_exactly_is_met_in_any_order(order):
+    distances_mm, areas_mm2 = np.array([1.0] * 19 + [7.0])[order], np.full(20, 0.1)
+    distances = SurfaceDistances(distances_mm, areas_mm2, np.array([0.0]), np.array([1.0]))
+    assert distances.percentile_mm(95) == 1.0
+
+
 def test_doubling_the_spacing_doubles_hd95_and_keeps_surface_dice_at_twice_the_tolerance():
     rng = np.random.default_rng(0)
     first, second = rng.random((2, 12, 12, 12)) > 0.7
