@@ -131,10 +131,10 @@ def test_percentiles_weigh_area_and_do_not_interpolate():
     assert distances.share_within(1.0) == pytest.approx(95 / 101)
 
 
-@given(st.permutations(range(20)))
-def test_a_share_met_exactly_is_met_in_any_order(order):
-    distances_mm, areas_mm2 = np.array([1.0] * 19 + [7.0])[order], np.full(20, 0.1)
-    distances = SurfaceDistances(distances_mm, areas_mm2, np.array([0.0]), np.array([1.0]))
+def test_a_share_met_exactly_is_met_whatever_the_last_bit_says():
+    areas_mm2 = np.full(60, 0.7)
+    assert np.cumsum(areas_mm2)[56] < 0.95 * np.cumsum(areas_mm2)[-1]
+    distances = SurfaceDistances(np.array([1.0] * 57 + [7.0] * 3), areas_mm2, np.array([0.0]), np.array([1.0]))
     assert distances.percentile_mm(95) == 1.0
 
 
