@@ -16,18 +16,19 @@ import math
 import os
 import shutil
 import statistics
-import sys
 from pathlib import Path
 
 from nnunet_reference import (
     CONFIGURATION,
     DATASET_ID,
     HELD_OUT_IMAGES,
+    SEGVARIANCE,
     TRAINERS,
     TRAINING_SCRIPT,
     NnunetFolders,
     hippocampus_fold,
     hippocampus_folder,
+    plan_and_run,
     run_counted,
 )
 
@@ -35,8 +36,8 @@ from SegVarianceLib.core.files import write_json
 
 MEMBERS = 5
 CASES = 10
+STEPS = 20
 GOAL = 50
-SEGVARIANCE = (sys.executable, "-m", "SegVarianceLib.study.cli")
 SIDES = {
     "nnU-Net, no workers": ("-npp", 0, "-nps", 0),
     "nnU-Net, default workers": (),
@@ -62,17 +63,15 @@ def write_images(work: Path) -> dict[int, tuple[Path, Path]]:
 
 
 def train_members(nnunet: NnunetFolders, study: Path) -> None:
-    """Five checkpoints on each side, by one nnU-Net iteration a fold and by a few seconds a seed; kept once made."""
+    """Five checkpoints on each side, by one nnU-Net iteration a fold and by a few steps a seed; kept once made."""
     for fold in range(MEMBERS):
         report = nnunet.results / f"fold_{fold}.json"
         if not report.exists():
             nnunet.results.mkdir(parents=True, exist_ok=True)
             nnunet.run_script(TRAINING_SCRIPT, DATASET_ID, CONFIGURATION, fold, TRAINERS["default"], 1, report)
-    log = study.with_suffix(".log")
-    if not (study / "plan.json").exists():
-        plan = ("--seeds", MEMBERS, "--split", "holdout", "--split-seed", 0, "--budget", "5 s")
-        run_counted([*SEGVARIANCE, "plan", hippocampus_folder(), study, *plan], nnunet.core, log)
-    run_counted([*SEGVARIANCE, "run", study], nnunet.core, log)
+    if not (study / "report.html").exists():
+        shutil.rmtree(study, ignore_errors=True)
+        plan_and_run(study, MEMBERS, STEPS, nnunet.core)
 
 
 def predict(side: str, nnunet: NnunetFolders, study: Path, images: tuple[Path, Path]) -> float:
@@ -86,7 +85,7 @@ def predict(side: str, nnunet: NnunetFolders, study: Path, images: tuple[Path, P
     shutil.rmtree(output, ignore_errors=True)
     workers = SIDES[side]
     if workers is None:
-        command = [*SEGVARIANCE, "predict", study, "--images", ours, "--output", output]
+        command = [*SEGVARIANCE, "predict", study, "--images", ours, "--output", output, "--threads", 1]
         cpu_s = run_counted(command, nnunet.core, study.with_suffix(".log"))
     else:
         cpu_s = nnunet.run(

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ DATASET_NAME = "Dataset004_Hippocampus"
 CONFIGURATION = "3d_fullres"
 HELD_OUT_IMAGES = Path("raw") / DATASET_NAME / "imagesTs"
 LABELS = {"Anterior": 1, "Posterior": 2}
+SEGVARIANCE = (sys.executable, "-m", "SegVarianceLib.study")
 TRAINING_SCRIPT = Path(__file__).with_name("nnunet_budget_training.py")
 
 
@@ -43,6 +45,17 @@ def hippocampus_fold(dataset: Path) -> Fold:
     """160 training and 40 held-out cases, the split of ``segvariance plan --split holdout --split-seed 0``."""
     entries = read_json(dataset / "dataset.json")["training"]
     return split([Path(entry["label"]).name.removesuffix(".nii.gz") for entry in entries], "holdout", 0)[0]
+
+
+def plan_and_run(study: Path, seeds: int, steps: int, core: int) -> float:
+    """Plan and run a hold-out study of ours through its command line, one thread; CPU seconds of both commands."""
+    log = study.with_suffix(".log")
+    plan = ("--seeds", seeds, "--split", "holdout", "--split-seed", 0, "--budget", f"{steps} steps")
+    # nnU-Net writes label maps alone too
+    planned_s = run_counted(
+        [*SEGVARIANCE, "plan", hippocampus_folder(), study, *plan, "--threads", 1, "--no-probabilities"], core, log
+    )
+    return planned_s + run_counted([*SEGVARIANCE, "run", study, "--jobs", 1], core, log)
 
 
 def run_counted(command: Sequence[object], core: int, log: Path, environment: Mapping[str, str] | None = None) -> float:

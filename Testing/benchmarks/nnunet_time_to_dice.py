@@ -16,16 +16,15 @@ import argparse
 import math
 import os
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
 
-from nnunet_reference import TRAINERS, hippocampus_fold, hippocampus_folder, mean_dice, run_counted, trained_reference
+from nnunet_reference import TRAINERS, hippocampus_fold, hippocampus_folder, mean_dice, plan_and_run, trained_reference
 
 from SegVarianceLib.core.files import write_json
 
-LADDER_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+LADDER_STEPS = (50, 75, 100, 150, 200, 300, 450, 600, 900, 1200, 1800)
 GOALS = {"default": 50, "nomirroring": 10}
 ANCHOR = (
     "At its full 1000 epochs nnU-Net stays the accuracy anchor: Dice about 0.90 (anterior) and 0.89 (posterior). "
@@ -33,18 +32,14 @@ ANCHOR = (
 )
 
 
-def our_run(budget_s: float, study: Path, core: int) -> dict[str, object]:
-    """Plan and run a study of one seed through the command line; its CPU seconds and held-out Dice."""
-    dataset = hippocampus_folder()
+def our_run(steps: int, study: Path, core: int) -> dict[str, object]:
+    """A study of seed 0 from the dataset folder to the report; its CPU seconds and held-out Dice."""
     shutil.rmtree(study, ignore_errors=True)
-    segvariance = (sys.executable, "-m", "SegVarianceLib.study.cli")
-    plan = ("--seeds", 1, "--split", "holdout", "--split-seed", 0, "--budget", f"{budget_s} s")
-    log = study.with_suffix(".log")
-    cpu_s = run_counted([*segvariance, "plan", dataset, study, *plan], core, log)
-    cpu_s += run_counted([*segvariance, "run", study], core, log)
-    (predictions,) = study.glob("runs/*/fold_0/seed_*/predictions")
+    cpu_s = plan_and_run(study, 1, steps, core)
+    dataset = hippocampus_folder()
+    (predictions,) = study.glob("runs/*/fold_0/seed_0/predictions")
     dice = mean_dice(predictions, dataset, hippocampus_fold(dataset).held_out)
-    return {"budget_s": budget_s, "cpu_s": cpu_s, "dice": dice}
+    return {"steps": steps, "cpu_s": cpu_s, "dice": dice}
 
 
 def side_by_side(a: argparse.Namespace) -> tuple[dict[str, dict], list[dict]]:
@@ -57,9 +52,9 @@ def side_by_side(a: argparse.Namespace) -> tuple[dict[str, dict], list[dict]]:
             pool.submit(trained_reference, a.nnunet_python, a.work, trainer, a.budget_s, cores[-1], a.fresh)
             for trainer in trainers
         ]
-        for budget_s in LADDER_S:
-            ours.append(our_run(budget_s, a.work / "ours" / f"{budget_s}s", cores[0]))
-            print("SegVariance:", row(f"budget {budget_s} s", ours[-1]["cpu_s"], ours[-1]["dice"]), flush=True)
+        for steps in LADDER_STEPS:
+            ours.append(our_run(steps, a.work / "ours" / f"{steps}_steps", cores[0]))
+            print(row(f"SegVariance, {steps} steps", ours[-1]["cpu_s"], ours[-1]["dice"]), flush=True)
             if all(side.done() and passes(ours[-1], side.result()) for side in theirs):
                 break
         return {trainer: side.result() for trainer, side in zip(trainers, theirs, strict=True)}, ours
@@ -71,7 +66,7 @@ def passes(run: dict, reference: dict) -> bool:
 
 def row(name: str, cpu_s: float, dice: dict[str, float]) -> str:
     labels = "  ".join(f"{value:.4f}" for value in dice.values())
-    return f"{name:<46}{cpu_s:>9.2f} CPU-s   Dice {' / '.join(dice)}: {labels}"
+    return f"{name:<44}{cpu_s:>9.2f} CPU-s   Dice {' / '.join(dice)}: {labels}"
 
 
 def verdict(trainer: str, reference: dict, ours: list[dict]) -> dict[str, object]:
@@ -90,7 +85,7 @@ def show(theirs: dict[str, dict], ours: list[dict], verdicts: list[dict]) -> Non
         name = f"nnU-Net {side['inputs']['nnunetv2']} {trainer}, {side['iterations']} iterations"
         print(row(name, side["inputs"]["budget_s"], side["dice"]))
     for run in ours:
-        print(row(f"SegVariance, budget {run['budget_s']} s", run["cpu_s"], run["dice"]))
+        print(row(f"SegVariance, {run['steps']} steps", run["cpu_s"], run["dice"]))
     for v in verdicts:
         less = "never passed" if v["ratio"] is None else f"{v['ratio']}x less CPU, by {v['by']['cpu_s']:.2f} CPU-s"
         print(f"Against {v['trainer']}: {less} (goal {v['goal']}x: {'met' if v['met'] else 'not met'})")
