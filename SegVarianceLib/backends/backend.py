@@ -17,8 +17,9 @@ Report = Callable[..., object]
 
 @dataclass(frozen=True)
 class Cost:
-    """Measured on a few steps of this recipe, on this machine, with nothing else running."""
+    """Measured on a few steps of this recipe; ``device`` is what was found for the one asked for."""
 
+    device: str
     seconds_per_step: float
     seconds_per_case: float
 

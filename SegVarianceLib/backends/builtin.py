@@ -48,7 +48,7 @@ class Builtin:
         predictor = Predictor(facts, [trainer.average.eval], opened)
         volume = read_image(dataset.cases[0].images)
         case_s = min(_timed(lambda: predictor.predict(volume, keep_probabilities=False)) for _ in range(2))
-        return Cost(median(steps[3:]), case_s)
+        return Cost(opened.kind, median(steps[3:]), case_s)
 
     def train_and_predict(self, study: StudyFolder, run: Run, report: Report, should_stop: Callable[[], bool]) -> bool:
         """Train, save the weights, predict the held-out cases, write ``run.json``; each part is skipped where it is done."""

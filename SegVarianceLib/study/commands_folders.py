@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from argparse import Namespace
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from ..report.report import write_report
 from ..stats.seed_study import seed_studies
 from . import stages
 from .commands_study import print_findings
+from .environment import usable_cores
 from .terminal import out, print_json, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
@@ -34,9 +34,7 @@ def predict(arguments: Namespace) -> int:
 
     weights = [path for model in arguments.models for path in _weights_of(Path(model))]
     cases = read_case_images(Path(arguments.images))
-    threads = arguments.threads or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    threads = arguments.threads or usable_cores()
     predictor = open_predictor(weights, open_device(arguments.device, threads))
     output = Path(arguments.output)
     with progress_bar() as progress:

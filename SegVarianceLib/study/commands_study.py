@@ -25,8 +25,9 @@ from .status import status_of
 from .terminal import aside, out, print_json, progress_bar
 from .worker import start_detached, stop_worker
 
-DEMO_SEED = 0
-_DEMO_BUDGET = "150 steps"
+_DEMO_SEED = 0
+_DEMO_BUDGET = "450 steps"
+_DEMO_CASES = 40
 
 
 def demo(arguments: Namespace) -> int:
@@ -34,7 +35,7 @@ def demo(arguments: Namespace) -> int:
     folder = Path(arguments.folder)
     study = StudyFolder(folder / "study")
     if not study.plan_path.exists():
-        dataset = make_phantom(folder / "dataset", DEMO_SEED)
+        dataset = make_phantom(folder / "dataset", _DEMO_SEED, _DEMO_CASES)
         wishes = Wishes(
             seeds=arguments.seeds, budget=_DEMO_BUDGET, title="Demo: a phantom with three nested structures"
         )

@@ -18,7 +18,9 @@ import psutil
 
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
-from .run_process import DONE, STOPPED
+
+DONE, REFUSED, STOPPED = 0, 2, 3
+"""Exit codes of a run's process: run.json is written; a user's mistake; stopped on request. Any other is a failure."""
 
 _POLL_S = 0.2
 _STOP_GRACE_S = 8.0

@@ -26,7 +26,7 @@ def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
         ("Clean-up", f"{plan.clean_up.replace('_', ' ')} per structure, 26 neighbours"),
         ("Surface Dice", f"tolerance {plan.tolerance_mm:g} mm"),
     ]
-    return (*facts, *_machine(records))
+    return (*facts, *_machine(study, records))
 
 
 def split_in_words(study: StudyFolder) -> str:
@@ -48,18 +48,15 @@ def recipe_in_words(configuration: Configuration) -> str:
     )
 
 
-def _machine(records: list[Any]) -> list[tuple[str, str]]:
+def _machine(study: StudyFolder, records: list[Any]) -> list[tuple[str, str]]:
     if not records:
         return []
-    machine = records[0]["machine"]
+    machine, computer = records[0]["machine"], read_json(study.environment_path)
+    wall_s, cpu_s = (median(record[name] for record in records) for name in ("wall_s", "cpu_s"))
+    memory_mib = max(record["peak_memory_mib"] for record in records)
+    where = f"{machine['device']} ({computer['processor']}, {computer['cores']} cores)"
     return [
-        (
-            "Computed on",
-            f"{machine['device']} ({machine['device_name']}), {machine['precision']}, {machine['threads']} thread(s) a run",
-        ),
-        (
-            "Cost of one training",
-            f"{median(r['wall_s'] for r in records):.0f} s, {median(r['cpu_s'] for r in records):.0f} CPU-s, {max(r['peak_memory_mib'] for r in records):.0f} MiB (median; largest memory)",
-        ),
+        ("Computed on", f"{where}, {machine['precision']}, {machine['threads']} thread(s) a training"),
+        ("Cost of a training", f"{wall_s:.0f} s, {cpu_s:.0f} CPU-s (medians); at most {memory_mib:.0f} MiB of memory"),
         ("Versions", f"SegVariance {machine['segvariance']}, torch {machine['torch']}, numpy {machine['numpy']}"),
     ]

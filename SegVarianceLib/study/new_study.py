@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from ..backends.backend import Cost
-from ..backends.catalog import BACKENDS
 from ..core.errors import Problem, SegVarianceError
 from ..core.files import safe_name, write_json
 from ..core.records import to_json
@@ -27,6 +23,7 @@ from ..metrics.metric import METRICS
 from ..plan.planning import plan_configuration
 from ..plan.study_folder import StudyDataset, StudyFolder
 from ..plan.study_plan import SCHEMA, Configuration, StudyPlan
+from .environment import usable_cores
 
 _WEIGHTS_BYTES = 8 * 2**20
 _COMPRESSED_SHARE = 0.3
@@ -84,6 +81,8 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
         raise SegVarianceError(
             f"{root} holds a study already. Run it with: segvariance run {root}, or choose another folder."
         )
+    from ..backends.catalog import BACKENDS  # torch takes seconds to load; only planning and training need it
+
     _check_wishes(wishes)
     dataset = open_dataset(folder)
     warnings = require_clean(dataset, lambda done, of: progress("Checking cases", done, of))
@@ -107,7 +106,7 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
         split_seed=wishes.split_seed,
         seeds=tuple(range(wishes.first_seed, wishes.first_seed + wishes.seeds)),
         configurations=(configuration,),
-        device=wishes.device,
+        device=cost.device,
         threads_per_run=wishes.threads_per_run,
         keep_probabilities=wishes.keep_probabilities,
         clean_up=wishes.clean_up,
@@ -147,10 +146,7 @@ def steps_of_budget(budget: str, seconds_per_step: float, batch_size: int, train
 
 def jobs_at_once(threads_per_run: int, device: str) -> int:
     """Trainings side by side: one for each core's share of threads; one alone on an accelerator."""
-    if device in ("cuda", "mps"):
-        return 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
-    return max(1, usable // threads_per_run)
+    return max(1, usable_cores() // threads_per_run) if device == "cpu" else 1
 
 
 def _check_wishes(wishes: Wishes) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 from ..core.errors import SegVarianceError
 from ..core.events import EventLog
+from ..core.files import write_json
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
 from . import stages
+from .environment import environment
 from .executors import Event, LocalExecutor
 from .time_left import TimeLeft
 from .worker import sole_worker
@@ -35,6 +37,7 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
     """
     with sole_worker(study) as should_stop, EventLog(study.events_path) as log:
         step = _Steps(study, log, listen, should_stop)
+        write_json(study.environment_path, environment())
         step.say("study_started", runs=len(study.runs), done=sum(map(study.is_done, study.runs)))
         try:
             step.begin("train")

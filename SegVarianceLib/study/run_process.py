@@ -22,9 +22,7 @@ from ..core.errors import SegVarianceError
 from ..core.events import EventLog
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
-
-DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
-"""Exit codes: run.json is written; an unexpected error (traceback on stderr); a user's mistake; stopped on request."""
+from .executors import DONE, REFUSED, STOPPED
 
 
 def main(arguments: Sequence[str]) -> int:
