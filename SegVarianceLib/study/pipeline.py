@@ -11,6 +11,8 @@ from typing import Any
 from ..core.errors import SegVarianceError
 from ..core.events import EventLog
 from ..core.files import write_json
+from ..dataset.dataset_json import open_dataset
+from ..dataset.fingerprint import dataset_digest
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
 from . import stages
@@ -65,11 +67,22 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
 def train(study: StudyFolder, jobs: int, step: _Steps) -> None:
     """All runs that have no ``run.json`` yet, made from what the plan says now."""
     waiting = [run for run in study.runs if not study.is_done(run)]
+    if waiting:
+        _require_planned_data(study)
     failed = LocalExecutor(jobs).execute(study, waiting, step.forward, step.should_stop)
     step.check()
     if failed:
         raise SegVarianceError(_failure(study, failed, len(waiting)))
     shutil.rmtree(study.root / "cache", ignore_errors=True)
+
+
+def _require_planned_data(study: StudyFolder) -> None:
+    dataset = study.dataset
+    if dataset_digest(open_dataset(Path(dataset.folder))) != study.plan.dataset_digest:
+        raise SegVarianceError(
+            f"{dataset.folder} has changed since this study was planned: runs before and after would not compare. "
+            "Restore the data, or plan a new study."
+        )
 
 
 def _failure(study: StudyFolder, failed: Sequence[Run], of: int) -> str:

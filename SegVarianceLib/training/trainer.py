@@ -114,9 +114,10 @@ class Trainer:
         for prefix, module in (("network.", self.network), ("average.", self.average)):
             checkpoint.fill(module, _below(tensors, prefix), str(path))
         state: dict[int, dict[str, torch.Tensor]] = {}
+        parameters = list(self.network.parameters())
         for name, tensor in _below(tensors, "optimizer.").items():
             index, field = name.split(".", 1)
-            state.setdefault(int(index), {})[field] = tensor
+            state.setdefault(int(index), {})[field] = _laid_out_like(parameters[int(index)], tensor)
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step = int(facts["step"])
         return True
@@ -132,6 +133,11 @@ def learning_rate(plan: TrainingPlan, step: int) -> float:
 
 def _floats(network: ResidualUNet) -> list[torch.Tensor]:
     return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+
+
+def _laid_out_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """The optimizer's fused kernel walks memory, not indices: its state must lie as the (channels-last) weight lies."""
+    return torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
