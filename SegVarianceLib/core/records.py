@@ -30,7 +30,7 @@ def from_json(kind: type[R], content: Any, where: str) -> R:
         where: what is being read, for the sentence of the error, for example ``"study/plan.json"``.
 
     Raises:
-        SegVarianceError: a field is missing, unknown, or of another type than declared.
+        SegVarianceError: a field is missing, unknown, or of another type than declared, or ``kind`` refuses its values.
     """
     if not isinstance(content, dict):
         raise SegVarianceError(f"{where}: expected an object with named fields, found {type(content).__name__}.")
@@ -42,7 +42,11 @@ def from_json(kind: type[R], content: Any, where: str) -> R:
     for name in names:
         if name not in content:
             raise SegVarianceError(f"{where}: field {name!r} is missing. Make the file again, or restore the field.")
-    return kind(**{name: _value(hints[name], content[name], f"{where}, {name}") for name in names})
+    values = {name: _value(hints[name], content[name], f"{where}, {name}") for name in names}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise SegVarianceError(f"{where}: {error} Mend the entry, or make the file again.") from None
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

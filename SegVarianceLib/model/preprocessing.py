@@ -12,8 +12,6 @@ from ..core.errors import SegVarianceError
 from ..core.geometry import CanonicalAxes, Geometry
 from ..plan.study_plan import ChannelPlan, PreprocessingPlan
 
-NORMALISATIONS = ("z_score", "z_score_nonzero", "ct")
-
 
 @dataclass(frozen=True)
 class NetworkGrid:
@@ -76,13 +74,18 @@ def normalise(image: np.ndarray, channels: tuple[ChannelPlan, ...]) -> np.ndarra
 def _normalise(values: np.ndarray, plan: ChannelPlan) -> np.ndarray:
     if plan.normalisation == "ct":
         return (np.clip(values, plan.low, plan.high) - np.float32(plan.mean)) / np.float32(max(plan.std, 1e-8))
-    inside = values != 0 if plan.normalisation == "z_score_nonzero" else np.ones(values.shape, bool)
-    if not inside.any():
+    outside = values == 0 if plan.normalisation == "z_score_nonzero" else np.zeros(values.shape, bool)
+    counted = values[~outside]
+    if not counted.size:
         return np.zeros_like(values)
-    mean, std = values[inside].mean(dtype=np.float64), values[inside].std(dtype=np.float64)
-    scaled = ((values - mean) / max(std, 1e-8)).astype(np.float32)
+    # float32 but for the sums: numpy's float64 scalars would double the memory of a large image.
+    mean = np.float32(counted.mean(dtype=np.float64))
+    std = np.float32(np.sqrt(np.square(counted - mean).mean(dtype=np.float64)))
+    scaled = (values - mean) / max(std, np.float32(1e-8))
     # Far outliers would turn into inf in the 16-bit cache, and carry no anatomy.
-    return np.where(inside, np.clip(scaled, -20, 20), np.float32(0))
+    np.clip(scaled, -20, 20, out=scaled)
+    scaled[outside] = 0
+    return scaled
 
 
 def _resample(array: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -5,6 +5,8 @@ Triples of shapes, strides and spacings are in canonical array order (S, P, L as
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from ..core.files import read_json, safe_name, write_json
 from ..core.records import from_json, to_json
 
 SCHEMA = 1
+NORMALISATIONS = ("z_score", "z_score_nonzero", "ct")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class ChannelPlan:
     mean: float
     std: float
 
+    def __post_init__(self) -> None:
+        if self.normalisation not in NORMALISATIONS:
+            raise ValueError(f"expected a normalisation of {', '.join(NORMALISATIONS)}, found {self.normalisation!r}.")
+
 
 @dataclass(frozen=True)
 class PreprocessingPlan:
@@ -34,6 +41,9 @@ class PreprocessingPlan:
 
     spacing_zyx_mm: tuple[float, float, float]
     channels: tuple[ChannelPlan, ...]
+
+    def __post_init__(self) -> None:
+        _require_positive("spacings", self.spacing_zyx_mm)
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,24 @@ class NetworkPlan:
     stem_stride: tuple[int, int, int]
     strides: tuple[tuple[int, int, int], ...]
     channels: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        sizes = (self.in_channels, self.out_channels, *self.patch_zyx, *self.channels)
+        _require_positive(
+            "sizes", (*sizes, *self.stem_stride, *(length for stride in self.strides for length in stride))
+        )
+        if len(self.channels) != len(self.strides) + 1:
+            raise ValueError(f"{len(self.strides)} strides need one channel number more, found {len(self.channels)}.")
+        if any(length % by for length, by in zip(self.patch_zyx, self.multiple_zyx, strict=True)):
+            raise ValueError(
+                f"patch {self.patch_zyx} is no multiple of {self.multiple_zyx}, by which the strides divide it."
+            )
+
+    @property
+    def multiple_zyx(self) -> tuple[int, int, int]:
+        """The network halves so often that each side of its input must be a multiple of this."""
+        z, y, x = (math.prod(stride[axis] for stride in (self.stem_stride, *self.strides)) for axis in range(3))
+        return z, y, x
 
 
 @dataclass(frozen=True)
@@ -61,6 +89,11 @@ class TrainingPlan:
     foreground_share: float
     mirror_axes: tuple[int, ...]
     rotation_axes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _require_positive("steps and batch_size", (self.steps, self.batch_size))
+        if not {*self.mirror_axes, *self.rotation_axes} <= {0, 1, 2}:
+            raise ValueError(f"axes are 0, 1 and 2, found {self.mirror_axes} and {self.rotation_axes}.")
 
 
 @dataclass(frozen=True)
@@ -92,6 +125,12 @@ class StudyPlan:
     clean_up: str
     tolerance_mm: float
 
+    def __post_init__(self) -> None:
+        _require_positive("threads_per_run", (self.threads_per_run,))
+        for what, found in (("seed", self.seeds), ("configuration", [each.name for each in self.configurations])):
+            if not found or len(set(found)) < len(found):
+                raise ValueError(f"expected at least one {what}, each once, found {list(found)}.")
+
     def configuration(self, name: str) -> Configuration:
         return next(configuration for configuration in self.configurations if configuration.name == name)
 
@@ -114,3 +153,9 @@ class StudyPlan:
         for configuration in plan.configurations:
             safe_name(configuration.name, "configuration name")
         return plan
+
+
+def _require_positive(what: str, numbers: Iterable[float]) -> None:
+    found = list(numbers)
+    if not all(0 < number < math.inf for number in found):
+        raise ValueError(f"{what} must be above zero, found {found}.")
