@@ -1,6 +1,6 @@
 """Many members over a large volume in the memory of one: windows outside, members inside, running sums.
 
-Windows slide along the longest axis in rows. All members' probabilities of a row's windows are averaged before they are
+Windows slide along the longest axis in rows. All members' probabilities of a window are averaged before windows are
 blended (Gaussian weights, as nnU-Net does), and rows that no later window touches leave at once. So memory holds one
 window's length of class probabilities, whatever the number of members and the length of the volume. Probabilities are
 taken before blending: softmax, mean over members, then the weighted mean over windows.
@@ -19,13 +19,15 @@ from torch import Tensor
 
 from .device import Device
 
-_OVERLAP = 0.5
 _WHOLE_IMAGE_VOXELS = 2**18
 """An image of at most so many voxels is one window: the network is convolutional, and one pass is the cheapest."""
 _BATCH = {"cpu": 2, "mps": 4, "cuda": 8}
+_VALUES_AT_ONCE = 2**24
+"""Finished rows leave in pieces of about so many numbers (64 MiB), because whoever takes them needs several times that."""
 
 Member = Callable[[], torch.nn.Module]
-"""Gives a network in evaluation mode; called once for each row, so that only one member's weights need be in memory."""
+"""Gives a network in evaluation mode; called anew for each batch of windows, so that only one member's weights need be in
+memory."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def sliding_rows(
     weight = _gaussian(window)
     sums = np.zeros((classes, window[0], *(max(a, b) for a, b in zip(size[1:], window[1:], strict=True))), np.float32)
     weights = np.zeros(sums.shape[1:], np.float32)
+    at_once = max(1, _VALUES_AT_ONCE // (classes * size[1] * size[2]))
 
     for index, start in enumerate(starts[0]):
         inside = list(itertools.product(starts[1], starts[2]))
@@ -75,17 +78,20 @@ def sliding_rows(
             sums[:, :, a : a + window[1], b : b + window[2]] += mean * weight
             weights[:, a : a + window[1], b : b + window[2]] += weight
         finished = (starts[0][index + 1] if index + 1 < len(starts[0]) else start + window[0]) - start
-        cut = sums[:, :finished, : size[1], : size[2]] / weights[:finished, : size[1], : size[2]]
-        yield Rows(axis, start, cut[:, : max(0, size[0] - start)])
-        _roll(sums, finished, 1)
-        _roll(weights, finished, 0)
+        inside_image = min(finished, size[0] - start)
+        for first in range(0, inside_image, at_once):
+            cut = (slice(first, min(first + at_once, inside_image)), slice(size[1]), slice(size[2]))
+            yield Rows(axis, start + first, sums[:, *cut] / weights[cut])
+        for buffer in (*sums, weights):
+            _roll(buffer, finished)
         progress((index + 1) / len(starts[0]))
 
 
 def window_starts(size: int, window: int) -> list[int]:
     """Evenly spread first voxels of windows that overlap by at least half and cover ``size`` >= ``window`` voxels."""
-    steps = int(np.ceil((size - window) / (window * (1 - _OVERLAP))))
-    return [round(i * (size - window) / steps) for i in range(steps + 1)] if steps else [0]
+    furthest = size - window
+    steps = -(-furthest // max(1, window // 2))
+    return [i * furthest // steps for i in range(steps + 1)] if steps else [0]
 
 
 def _mean_windows(
@@ -140,9 +146,8 @@ def _gaussian(window: tuple[int, ...]) -> np.ndarray:
     return np.maximum(weight, 1e-3).astype(np.float32)
 
 
-def _roll(buffer: np.ndarray, finished: int, axis: int) -> None:
+def _roll(rows: np.ndarray, finished: int) -> None:
     """Move the rows that still grow to the front, in place, and empty the rest."""
-    view = np.moveaxis(buffer, axis, 0)
-    keep = len(view) - finished
-    view[:keep] = view[finished:].copy()
-    view[keep:] = 0
+    keep = len(rows) - finished
+    rows[:keep] = rows[finished:].copy()
+    rows[keep:] = 0

@@ -47,28 +47,26 @@ class Predictor:
             normalise(volume.array, plan.channels)  # raises the sentence before the costly resampling
         grid = NetworkGrid.of(volume.geometry, plan)
         image = normalise(grid.image(volume.array), plan.channels)
-        halvings = np.prod([network.stem_stride, *network.strides], axis=0)
-        multiple = (int(halvings[0]), int(halvings[1]), int(halvings[2]))
         rows = sliding_rows(
-            image, self.members, network.out_channels, network.patch_zyx, multiple, self.device, progress
+            image, self.members, network.out_channels, network.patch_zyx, network.multiple_zyx, self.device, progress
         )
-        return self._on_input_grid(rows, grid, keep_probabilities)
+        return self._on_input_grid(rows, grid, volume.geometry.shape_zyx, keep_probabilities)
 
-    def _on_input_grid(self, rows: Iterator[Rows], grid: NetworkGrid, keep_probabilities: bool) -> Prediction:
+    def _on_input_grid(
+        self, rows: Iterator[Rows], grid: NetworkGrid, shape_zyx: tuple[int, int, int], keep_probabilities: bool
+    ) -> Prediction:
         values = np.asarray(self.facts.class_values)
         values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
-        shape = grid.canonical_shape
-        labels = np.zeros(shape, values.dtype)
-        kept = np.zeros((len(values), *shape), np.uint8) if keep_probabilities else None
+        label_map = np.zeros(shape_zyx, values.dtype)
+        probabilities = np.zeros((len(values) if keep_probabilities else 0, *shape_zyx), np.uint8)
+        # Views: what is written to the canonical arrays lands on the input's grid, without a copy of a whole volume.
+        labels, kept = grid.axes.apply(label_map), grid.axes.apply(probabilities)
         for native in rows_on_canonical_grid(rows, grid):
-            target = (slice(None),) * native.axis + (slice(native.start, native.start + native.probabilities.shape[1]),)
-            np.moveaxis(labels[target], native.axis, 0)[:] = values[_argmax(native.probabilities)]
-            if kept is not None:
-                np.moveaxis(kept[(slice(None), *target)], native.axis + 1, 1)[:] = quantise_probabilities(
-                    native.probabilities
-                )
-        undone = None if kept is None else np.ascontiguousarray(grid.axes.undo(kept))
-        return Prediction(np.ascontiguousarray(grid.axes.undo(labels)), undone)
+            rows_of = slice(native.start, native.start + native.probabilities.shape[1])
+            np.moveaxis(labels, native.axis, 0)[rows_of] = values[_argmax(native.probabilities)]
+            if keep_probabilities:
+                np.moveaxis(kept, native.axis + 1, 1)[:, rows_of] = quantise_probabilities(native.probabilities)
+        return Prediction(label_map, probabilities if keep_probabilities else None)
 
 
 def open_predictor(weights: Sequence[Path], device: Device) -> Predictor:
