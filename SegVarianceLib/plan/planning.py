@@ -30,8 +30,7 @@ def plan_configuration(
         steps: length of the training; the learning-rate schedule is planned over exactly these steps.
     """
     network = plan_network(fingerprint, classes=1 + len(labels.foreground_values))
-    flat = _anisotropic(fingerprint.spacing_zyx_mm)
-    coarse_axis = max(range(3), key=lambda axis: fingerprint.spacing_zyx_mm[axis])
+    flat_axis = _flat_axis(fingerprint.spacing_zyx_mm, network.patch_zyx)
     training = TrainingPlan(
         steps=steps,
         batch_size=2,
@@ -41,7 +40,7 @@ def plan_configuration(
         ema_decay=0.99,
         foreground_share=1 / 3,
         mirror_axes=fingerprint.mirror_axes,
-        rotation_axes=(coarse_axis,) if flat else (0, 1, 2),
+        rotation_axes=(0, 1, 2) if flat_axis is None else (flat_axis,),
     )
     channels = tuple(_channel(channel) for channel in fingerprint.channels)
     return Configuration(name, backend, PreprocessingPlan(fingerprint.spacing_zyx_mm, channels), network, training)
@@ -85,7 +84,7 @@ def _patch(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> 
     """
     patch = [max(8, round(_PATCH_SHARE * side / 8) * 8) if side >= 8 else side for side in shape]
     while math.prod(patch) > _MOST_PATCH_VOXELS:
-        axis = max(range(3), key=lambda i: patch[i] * spacing[i])
+        axis = max((i for i in range(3) if patch[i] > 8), key=lambda i: patch[i] * spacing[i])
         patch[axis] = max(8, patch[axis] - 8)
     return patch
 
@@ -106,9 +105,12 @@ def _shrink(sides: list[int], spacing: list[float], stride: tuple[int, int, int]
         spacing[axis] *= stride[axis]
 
 
-def _anisotropic(spacing: tuple[float, float, float]) -> bool:
-    """Out-of-plane rotation would mix slices that are three times as far apart as pixels."""
-    return max(spacing) > 3 * min(spacing)
+def _flat_axis(spacing: tuple[float, float, float], patch: tuple[int, int, int]) -> int | None:
+    """The axis about which alone patches may turn: out-of-plane rotation would mix slices that are three times as far
+    apart as pixels, and turn a patch of few slices out of itself."""
+    if max(spacing) > 3 * min(spacing):
+        return spacing.index(max(spacing))
+    return patch.index(min(patch)) if 3 * min(patch) < max(patch) else None
 
 
 def _channel(facts: ChannelFacts) -> ChannelPlan:
