@@ -48,7 +48,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError:
         raise SegVarianceError(f"{path} does not exist. Train the run first, or check the path.") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise SegVarianceError(
             f"{path} is not a readable safetensors file ({error}). Restore it or train again."
         ) from None
@@ -67,12 +67,16 @@ def fill(module: torch.nn.Module, tensors: dict[str, torch.Tensor], where: str) 
     Raises:
         SegVarianceError: a tensor is missing, superfluous or of another shape; the first such name is given.
     """
-    own = module.state_dict()
-    for name in sorted(own.keys() | tensors.keys()):
+    require_shapes(tensors, {name: tuple(own.shape) for name, own in module.state_dict().items()}, where)
+    module.load_state_dict(tensors)
+
+
+def require_shapes(tensors: dict[str, torch.Tensor], shapes: dict[str, tuple[int, ...]], where: str) -> None:
+    """Raise SegVarianceError, as ``fill`` does, unless ``tensors`` has exactly these names and shapes."""
+    for name in sorted(shapes.keys() | tensors.keys()):
         found = tuple(tensors[name].shape) if name in tensors else "nothing"
-        expected = tuple(own[name].shape) if name in own else "nothing"
+        expected = shapes.get(name, "nothing")
         if found != expected:
             raise SegVarianceError(
-                f"{where}: weight {name!r} is {found}, the network plan needs {expected}. The file belongs to another plan."
+                f"{where}: tensor {name!r} is {found}, the network plan needs {expected}. The file belongs to another plan."
             )
-    module.load_state_dict(tensors)

@@ -62,7 +62,7 @@ def augment(
     """Blocks to augmented patches on the blocks' device.
 
     Args:
-        image: float32 [n, c, Z, Y, X]; label_map: uint8 [n, Z, Y, X], both larger than ``patch`` (z, y, x).
+        image: float32 [n, c, Z, Y, X]; label_map: uint8 [n, Z, Y, X]; the patch (z, y, x) is cut about their centre.
 
     Returns:
         image float32 [n, c, z, y, x] in channels-last memory, label map int64 [n, 1, z, y, x].

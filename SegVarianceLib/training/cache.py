@@ -45,6 +45,7 @@ def write_cache(
     record = folder / "cache.json"
     if record.is_file() and read_json(record) == made_from:
         return True
+    record.unlink(missing_ok=True)  # half of the files of one plan and half of another would otherwise pass for either
     for index, case in enumerate(cases):
         if should_stop():
             return False

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..plan.study_plan import NetworkPlan, TrainingPlan
+from ..plan.study_plan import NetworkPlan
 
-_MAX_SCALE = 1.3
-"""An augmented patch reaches at most this much further than the plain one, before rotation."""
+_ROUNDING = 1e-6  # of a voxel
 
 _OVERHANG_SHARE = 0.08
 """A patch may hang over the image's edge by this share of its length, so that borders are seen off-centre too."""
@@ -29,25 +28,23 @@ class TrainingCase:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Cuboids cut around the drawn centres, larger than a patch so that it can be rotated and scaled inside them.
+    """Cuboids cut around the drawn centres, so large that the patch can be rotated and scaled inside them.
 
-    image float32 [n, c, z, y, x], label_map uint8 [n, z, y, x]; outside the image: 0 and ``outside_value``.
+    image float32 [n, c, z, y, x], label_map uint8 [n, z, y, x]; outside the image: 0 and background.
     """
 
     image: np.ndarray
     label_map: np.ndarray
 
 
-def block_shape(network: NetworkPlan, training: TrainingPlan) -> tuple[int, int, int]:
-    """Smallest cuboid that holds every augmented patch: scaled, then rotated about the axes the plan allows."""
-    patch = np.asarray(network.patch_zyx, dtype=float)
-    reach = patch * _MAX_SCALE
-    if training.rotation_axes:
-        turned = set(range(3)) if len(training.rotation_axes) > 1 else set(range(3)) - set(training.rotation_axes)
-        longest = max(patch[axis] for axis in turned)
-        for axis in turned:
-            reach[axis] += 0.3 * longest  # sin(15 degrees) = 0.26, and room for interpolation
-    z, y, x = (int(np.ceil(length / 2)) * 2 for length in reach)
+def block_shape(patch: tuple[int, int, int], matrices: np.ndarray) -> tuple[int, int, int]:
+    """Smallest cuboid that holds all voxels of a ``patch`` turned about its centre by each of ``matrices`` [n, 3, 3].
+
+    Its sides are even where the patch's are, so that an undisturbed patch lies on whole voxels of it.
+    """
+    half = (np.asarray(patch) - 1) / 2
+    further = np.ceil((np.abs(matrices) @ half).max(0) - half - _ROUNDING).astype(int)
+    z, y, x = (length + 2 * int(more) for length, more in zip(patch, further, strict=True))
     return z, y, x
 
 
@@ -55,17 +52,17 @@ def draw_blocks(
     cases: list[TrainingCase],
     order: np.ndarray,
     network: NetworkPlan,
-    training: TrainingPlan,
-    outside_value: int,
+    foreground_share: float,
+    shape: tuple[int, int, int],
     rng: np.random.Generator,
 ) -> Blocks:
-    """Cut one block for each case index in ``order``; a share of them centred on a random structure's random voxel."""
-    shape = block_shape(network, training)
+    """Cut one block of ``shape`` for each case index in ``order``; a share of them centred on a random structure's random
+    voxel."""
     images = np.zeros((len(order), network.in_channels, *shape), np.float32)
-    labels = np.full((len(order), *shape), outside_value, np.uint8)
+    labels = np.zeros((len(order), *shape), np.uint8)
     for slot, index in enumerate(order):
         case = cases[index]
-        start = _centre(case, network, training.foreground_share, rng) - np.asarray(shape) // 2
+        start = _centre(case, network, foreground_share, rng) - np.asarray(shape) // 2
         source, target = _overlap(start, shape, case.label_map.shape)
         images[slot][:, *target] = case.image[:, *source]
         labels[slot][target] = case.label_map[source]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from ..core.errors import SegVarianceError
 from ..core.seeding import derived_seed, generator
 from ..model import checkpoint
 from ..model.device import Device
@@ -19,7 +20,7 @@ from ..model.network import ResidualUNet, build_network
 from ..plan.study_plan import NetworkPlan, TrainingPlan
 from .augmentation import augment, draw_augmentation
 from .losses import dice_and_cross_entropy
-from .patches import TrainingCase, case_order, draw_blocks
+from .patches import TrainingCase, block_shape, case_order, draw_blocks
 
 _CLIP_NORM = 12.0
 
@@ -79,8 +80,9 @@ class Trainer:
         order = case_order(
             len(self.cases), self.plan.batch_size, self.step, lambda epoch: derived_seed(self.seed, "epoch", epoch)
         )
-        blocks = draw_blocks(self.cases, order, self.network_plan, self.plan, outside_value=0, rng=rng)
         draw = draw_augmentation(self.plan, len(order), self.network_plan.in_channels, rng)
+        shape = block_shape(self.network_plan.patch_zyx, draw.matrix)
+        blocks = draw_blocks(self.cases, order, self.network_plan, self.plan.foreground_share, shape, rng)
         image = torch.from_numpy(blocks.image).to(self.device.torch)
         label_map = torch.from_numpy(blocks.label_map).to(self.device.torch)
         return augment(image, label_map, self.network_plan.patch_zyx, draw)
@@ -105,21 +107,32 @@ class Trainer:
         checkpoint.save(path, tensors, {"step": self.step, "key": key})
 
     def resume(self, path: Path, key: str) -> bool:
-        """Continue from a saved state; False, and nothing changed, if there is none or it belongs to another key."""
+        """Continue from a saved state; False, and nothing changed, if there is none or it belongs to another key.
+
+        Raises:
+            SegVarianceError: the file is damaged, or holds something else than this network's state.
+        """
         if not path.exists():
             return False
         tensors, facts = checkpoint.load(path)
         if facts.get("key") != key:
             return False
+        step = facts.get("step")
+        if not isinstance(step, int) or not 0 <= step <= self.plan.steps:
+            raise SegVarianceError(f"{path} holds step {step!r} of {self.plan.steps}. Delete it to start the run anew.")
+        parameters = list(self.network.parameters()) if step else []
+        moments = _below(tensors, "optimizer.")
+        shapes = [{"step": ()} | dict.fromkeys(("exp_avg", "exp_avg_sq"), tuple(each.shape)) for each in parameters]
+        expected = {f"{index}.{field}": shape for index, fields in enumerate(shapes) for field, shape in fields.items()}
+        checkpoint.require_shapes(moments, expected, str(path))
         for prefix, module in (("network.", self.network), ("average.", self.average)):
             checkpoint.fill(module, _below(tensors, prefix), str(path))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        parameters = list(self.network.parameters())
-        for name, tensor in _below(tensors, "optimizer.").items():
-            index, field = name.split(".", 1)
-            state.setdefault(int(index), {})[field] = _laid_out_like(parameters[int(index)], tensor)
+        state = {
+            index: {field: _laid_out_like(parameter, moments[f"{index}.{field}"]) for field in shapes[index]}
+            for index, parameter in enumerate(parameters)
+        }
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        self.step = int(facts["step"])
+        self.step = step
         return True
 
 
