@@ -147,20 +147,31 @@ class StudyFolder:
         dataset = from_json(StudyDataset, read_json(self.dataset_path), str(self.dataset_path))
         for case_id, images in dataset.images.items():
             safe_name(case_id, "case id")
+            safe_name(case_id + dataset.file_ending, "file name")
             for relative in (*images, dataset.references.get(case_id, "")):
                 path_inside(Path(dataset.folder), relative, f"{self.dataset_path}, case {case_id}:")
         return dataset
 
     @cached_property
     def labels(self) -> LabelSet:
-        return LabelSet.from_json(self.dataset.labels)
+        try:
+            return LabelSet.from_json(self.dataset.labels)
+        except (KeyError, TypeError, AttributeError):
+            raise SegVarianceError(f"{self.dataset_path}: 'labels' name no structures. Plan the study again.") from None
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
         content = read_json(self.splits_path)
         if not isinstance(content, list) or not content:
             raise SegVarianceError(f"{self.splits_path} should hold a list of folds. Plan the study again.")
-        return tuple(from_json(Fold, fold, f"{self.splits_path}, fold {i}") for i, fold in enumerate(content))
+        folds = tuple(from_json(Fold, fold, f"{self.splits_path}, fold {i}") for i, fold in enumerate(content))
+        for fold in folds:
+            strangers = {*fold.training, *fold.held_out} - set(self.dataset.references)
+            if wrong := sorted(strangers | set(fold.training) & set(fold.held_out)):
+                raise SegVarianceError(
+                    f"{self.splits_path}: case {wrong[0]!r} is not in the dataset, or both trained on and held out. Plan the study again."
+                )
+        return folds
 
     @property
     def held_out_cases(self) -> tuple[str, ...]:
