@@ -187,6 +187,9 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     )
     score.add_argument("--references", required=True, help="folder of reference label maps")
     score.add_argument("--output", default="scores.csv")
+    score.add_argument(
+        "--only-predicted", action="store_true", help="leave out references that no member predicted, and say how many"
+    )
     score.add_argument("--configuration", default="default", help="name of the recipe that made them")
     score.add_argument(
         "--tolerance-mm", type=float, default=_defaults.tolerance_mm, help="tolerance of the surface Dice"

@@ -10,7 +10,14 @@ from pathlib import Path
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet
 from ..dataset.dataset_json import open_dataset
-from ..dataset.image_io import find_images, read_case_images, read_image, write_label_map, write_probabilities
+from ..dataset.image_io import (
+    IMAGE_ENDINGS,
+    find_images,
+    read_case_images,
+    read_image,
+    write_label_map,
+    write_probabilities,
+)
 from ..ensemble.folders import ensemble_folders
 from ..ensemble.postprocessing import clean_folder
 from ..ensemble.rules import RULES
@@ -52,7 +59,7 @@ def predict(arguments: Namespace) -> int:
 
 
 def ensemble(arguments: Namespace) -> int:
-    members = [find_images(Path(folder)) for folder in arguments.folders]
+    members = [_images(Path(folder)) for folder in arguments.folders]
     if RULES.function(arguments.rule).reads == "probabilities" and arguments.dataset is None:
         raise SegVarianceError(
             "mean_probability reads probability files and needs --dataset, whose dataset.json says which value each class has."
@@ -74,7 +81,7 @@ def ensemble(arguments: Namespace) -> int:
 
 
 def clean(arguments: Namespace) -> int:
-    files = find_images(Path(arguments.folder))
+    files = _images(Path(arguments.folder))
     settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
     structures = _labels(arguments.dataset, list(files.values())).structures
     with progress_bar() as progress:
@@ -96,13 +103,15 @@ def clean(arguments: Namespace) -> int:
 
 
 def score(arguments: Namespace) -> int:
-    references = find_images(Path(arguments.references))
+    references = _images(Path(arguments.references))
     labels = _labels(arguments.dataset, list(references.values()))
-    members = {
-        _member(Path(folder), arguments.configuration): find_images(Path(folder)) for folder in arguments.folders
-    }
+    members = {_member(Path(folder), arguments.configuration): _images(Path(folder)) for folder in arguments.folders}
     if len(members) < len(arguments.folders):
         raise SegVarianceError("Two folders have one name. Members are named by their folders: rename one of them.")
+    if arguments.only_predicted:
+        predicted = {case_id for files in members.values() for case_id in files}
+        out.print(f"{len(references.keys() - predicted)} references without any prediction are left out.")
+        references = {case_id: path for case_id, path in references.items() if case_id in predicted}
     with progress_bar() as progress:
         scores = score_members(
             members, references, labels, arguments.tolerance_mm, lambda done, of: progress("Scores", done, of)
@@ -144,6 +153,14 @@ def report(arguments: Namespace) -> int:
     return 0
 
 
+def _images(folder: Path) -> dict[str, Path]:
+    """Case to file; an empty folder is a mistake here, never a result."""
+    files = find_images(folder)
+    if not files:
+        raise SegVarianceError(f"{folder} holds no images. Expected files that end in {', '.join(IMAGE_ENDINGS)}.")
+    return files
+
+
 def _weights_of(model: Path) -> list[Path]:
     """The weights files that a study, a run folder or a file stands for."""
     if model.is_file():
@@ -168,7 +185,9 @@ def _label_map_ending(files: dict[str, Path]) -> str:
 
 
 def _member(folder: Path, configuration: str) -> Member:
-    name = folder.resolve().name
+    """Named by its folder, or by the one above a folder that is just called predictions; ``..seed_7`` makes it seed 7."""
+    folder = folder.absolute()
+    name = folder.parent.name if folder.name == "predictions" else folder.name
     found = _SEED_IN_NAME.search(name)
     return Member(configuration, name, int(found[1]) if found else None)
 
