@@ -121,13 +121,26 @@ def _mean_over_members(batch: Tensor, members: Sequence[Member], device: Device)
     # torch sends a single float32 window to a slow kernel on CPUs (6.8 times slower); a second copy is cheaper.
     single = len(batch) == 1 and device.kind == "cpu" and not device.half
     given = batch.expand(2, *batch.shape[1:]).contiguous(memory_format=torch.channels_last_3d) if single else batch
-    total = torch.zeros((), device=device.torch)
+    total = torch.zeros(())
     for member in members:
         network = member()
         with device.autocast():
-            logits = network(given)
-        total = total + torch.softmax(logits[: len(batch)].float(), 1)
-    return total / len(members)
+            logits = network(given)[: len(batch)]
+        if not total.ndim:
+            total = torch.zeros(logits.shape, device=device.torch)
+        _add_probabilities(total, logits, device)
+    return total.div_(len(members))
+
+
+def _add_probabilities(total: Tensor, logits: Tensor, device: Device) -> None:
+    """Add the softmax over classes of ``logits`` to ``total``, both [n, classes, z, y, x]."""
+    if device.kind != "cpu":
+        total += torch.softmax(logits.float(), 1)
+        return
+    # A network's logits are channels-last; a plane at a time stays in the cache, which is six times faster for 25 classes.
+    for window_total, window in zip(total, logits, strict=True):
+        for z in range(window.shape[1]):
+            window_total[:, z] += torch.softmax(window[:, z].float(), 0)
 
 
 def _cut(turned: np.ndarray, start: tuple[int, ...], window: tuple[int, ...]) -> np.ndarray:
