@@ -6,5 +6,7 @@ from ..core.catalog import Catalog, Facts
 from .builtin import Builtin
 
 BACKENDS: Catalog[type[Builtin]] = Catalog(
-    "backend", (), [(Facts("builtin", "Built-in residual U-Net", "SegVariance; recipe after nnU-Net, Isensee et al. 2021"), Builtin)]
+    "backend",
+    (),
+    [(Facts("builtin", "Built-in residual U-Net", "SegVariance; recipe after nnU-Net, Isensee et al. 2021"), Builtin)],
 )

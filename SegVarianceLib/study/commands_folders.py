@@ -40,6 +40,7 @@ def predict(arguments: Namespace) -> int:
     from ..prediction.predict import open_predictor
 
     weights = [path for model in arguments.models for path in _weights_of(Path(model))]
+    _images(Path(arguments.images))
     cases = read_case_images(Path(arguments.images))
     threads = arguments.threads or usable_cores()
     predictor = open_predictor(weights, open_device(arguments.device, threads))
