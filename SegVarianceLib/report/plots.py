@@ -35,10 +35,10 @@ class Scale:
         return float(self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left))
 
     def ticks(self, about: int = 4) -> list[float]:
-        """Round numbers inside the scale: steps of 1, 2 or 5 times a power of ten."""
+        """At least two round numbers inside the scale: steps of 1, 2 or 5 times a power of ten."""
         rough = (self.high - self.low) / about
         power = 10 ** np.floor(np.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+        step = next(factor * power for factor in (5, 2, 1) if factor * power <= rough * 1.5)
         return [float(i * step) for i in range(int(np.ceil(self.low / step)), int(np.floor(self.high / step)) + 1)]
 
 

@@ -56,14 +56,14 @@ def headline(studies: Sequence[SeedStudy]) -> Markup:
         ),
     ]
     if study.ensembles:
-        sign = 1 if higher_is_better(study.metric) else -1
-        at = max(range(len(study.ensembles)), key=lambda i: sign * study.ensembles[i].difference)
-        difference = study.ensembles[at].difference
+        # The first one, declared beforehand by the order of rules: showing the best of several would be picking again.
+        gain = study.ensembles[0]
+        better = gain.difference > 0 if higher_is_better(study.metric) else gain.difference < 0
         cards.append(
             _card(
-                f"{'+' if difference >= 0 else '−'}{amount(abs(difference), study.metric, 1)}",
-                "gain of the best ensemble" if sign * difference > 0 else "even the best ensemble is worse",
-                ensemble_sentences(study)[at],
+                f"{'+' if gain.difference >= 0 else '−'}{amount(abs(gain.difference), study.metric, 1)}",
+                f"{'gain' if better else 'no gain'} of the ensemble over a single training",
+                ensemble_sentences(study)[0],
             )
         )
     return joined(element("div", *cards, class_="cards"), _left_out(study))

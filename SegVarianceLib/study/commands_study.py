@@ -26,7 +26,7 @@ from .terminal import aside, out, print_json, progress_bar
 from .worker import start_detached, stop_worker
 
 _DEMO_SEED = 0
-_DEMO_BUDGET = "450 steps"
+_DEMO_BUDGET = "350 steps"
 _DEMO_CASES = 40
 
 
