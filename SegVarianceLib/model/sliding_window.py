@@ -72,11 +72,13 @@ def sliding_rows(
 
     for index, start in enumerate(starts[0]):
         inside = list(itertools.product(starts[1], starts[2]))
-        for mean, (a, b) in zip(
-            _mean_windows(turned, members, start, inside, window, axis, device), inside, strict=True
-        ):
-            sums[:, :, a : a + window[1], b : b + window[2]] += mean * weight
-            weights[:, a : a + window[1], b : b + window[2]] += weight
+        for member in members:
+            network = member()
+            predicted = _predict(network, turned, start, inside, window, axis, device)
+            for (a, b), probabilities in zip(inside, predicted, strict=True):
+                sums[:, :, a : a + window[1], b : b + window[2]] += probabilities * weight
+        for a, b in inside:
+            weights[:, a : a + window[1], b : b + window[2]] += len(members) * weight
         finished = (starts[0][index + 1] if index + 1 < len(starts[0]) else start + window[0]) - start
         inside_image = min(finished, size[0] - start)
         for first in range(0, inside_image, at_once):
@@ -94,53 +96,36 @@ def window_starts(size: int, window: int) -> list[int]:
     return [i * furthest // steps for i in range(steps + 1)] if steps else [0]
 
 
-def _mean_windows(
+@torch.inference_mode()
+def _predict(
+    network: torch.nn.Module,
     turned: np.ndarray,
-    members: Sequence[Member],
     start: int,
     inside: list[tuple[int, int]],
     window: tuple[int, ...],
     axis: int,
     device: Device,
 ) -> Iterator[np.ndarray]:
-    """Mean probabilities [classes, *window] for each window of one row.
-
-    With one batch of windows the members run one after the other over it; only then do the next windows come.
-    """
-    batch_size = _BATCH[device.kind]
-    for first in range(0, len(inside), batch_size):
-        some = inside[first : first + batch_size]
-        batch = torch.from_numpy(np.stack([_cut(turned, (start, *corner), window) for corner in some]))
-        batch = batch.movedim(2, 2 + axis).to(device.torch).contiguous(memory_format=torch.channels_last_3d)
-        mean = _mean_over_members(batch, members, device)
-        yield from mean.movedim(2 + axis, 2).float().cpu().numpy()
-
-
-@torch.inference_mode()
-def _mean_over_members(batch: Tensor, members: Sequence[Member], device: Device) -> Tensor:
-    # torch sends a single float32 window to a slow kernel on CPUs (6.8 times slower); a second copy is cheaper.
-    single = len(batch) == 1 and device.kind == "cpu" and not device.half
-    given = batch.expand(2, *batch.shape[1:]).contiguous(memory_format=torch.channels_last_3d) if single else batch
-    total = torch.zeros(())
-    for member in members:
-        network = member()
+    """Class probabilities [classes, *window] of one row's windows, some at a time."""
+    size = _BATCH[device.kind]
+    for first in range(0, len(inside), size):
+        cuts = [_cut(turned, (start, *corner), window) for corner in inside[first : first + size]]
+        given = torch.from_numpy(np.stack(cuts)).movedim(2, 2 + axis).to(device.torch)
+        # torch sends a single float32 window to a slow kernel on CPUs (6.8 times slower); a second copy is cheaper.
+        if len(cuts) == 1 and device.kind == "cpu" and not device.half:
+            given = given.expand(2, *given.shape[1:])
         with device.autocast():
-            logits = network(given)[: len(batch)]
-        if not total.ndim:
-            total = torch.zeros(logits.shape, device=device.torch)
-        _add_probabilities(total, logits, device)
-    return total.div_(len(members))
+            logits = network(given.contiguous(memory_format=torch.channels_last_3d))[: len(cuts)]
+        for window_logits in logits:
+            yield _softmax(window_logits, device).movedim(1 + axis, 1).cpu().numpy()
 
 
-def _add_probabilities(total: Tensor, logits: Tensor, device: Device) -> None:
-    """Add the softmax over classes of ``logits`` to ``total``, both [n, classes, z, y, x]."""
+def _softmax(logits: Tensor, device: Device) -> Tensor:
+    """Float32 softmax over classes of [classes, z, y, x]."""
     if device.kind != "cpu":
-        total += torch.softmax(logits.float(), 1)
-        return
+        return torch.softmax(logits.float(), 0)
     # A network's logits are channels-last; a plane at a time stays in the cache, which is six times faster for 25 classes.
-    for window_total, window in zip(total, logits, strict=True):
-        for z in range(window.shape[1]):
-            window_total[:, z] += torch.softmax(window[:, z].float(), 0)
+    return torch.stack([torch.softmax(plane.float(), 0) for plane in logits.unbind(1)], 1)
 
 
 def _cut(turned: np.ndarray, start: tuple[int, ...], window: tuple[int, ...]) -> np.ndarray:
