@@ -170,6 +170,10 @@ def _print_plan(study: StudyFolder, estimate: Estimate) -> None:
             "Time",
             f"about {duration_text(estimate.run_s)} a training ({estimate.seconds_per_step:.3f} s a step, measured), {duration_text(estimate.study_s)} in all",
         ),
+        (
+            "Memory",
+            f"cases take {estimate.cache_gib:.2f} GiB a training, in RAM if 40 % of what is free holds them, else on disk",
+        ),
         ("Disk", f"about {estimate.disk_gib:.2f} GiB of {estimate.free_gib:.0f} GiB free"),
     ]
     for label, text in lines:

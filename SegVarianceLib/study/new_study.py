@@ -54,7 +54,8 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a study will cost. Times are for ``jobs`` trainings side by side; ``disk_gib`` is what it leaves behind."""
+    """What a study will cost. Times are for ``jobs`` trainings side by side; ``disk_gib`` is the most that it takes,
+    ``cache_gib`` of it only while it trains, and that much RAM for each training if it is free."""
 
     runs: int
     steps: int
@@ -63,6 +64,7 @@ class Estimate:
     jobs: int
     study_s: float
     disk_gib: float
+    cache_gib: float
     free_gib: float
     warnings: tuple[str, ...]
 
@@ -189,7 +191,8 @@ def _estimate(
     # A case has as many voxels on its own grid as it has millimetres: near enough for a forecast.
     voxels = fingerprint.voxels_total / len(fingerprint.cases)
     maps = 1 + (configuration.network.out_channels if plan.keep_probabilities else 0)
-    disk = runs * _WEIGHTS_BYTES + len(plan.seeds) * held_out * voxels * maps * _COMPRESSED_SHARE
+    cache = fingerprint.voxels_total * (2 * len(fingerprint.channels) + 1)  # float16 channels, uint8 classes
+    disk = cache + runs * _WEIGHTS_BYTES + len(plan.seeds) * held_out * voxels * maps * _COMPRESSED_SHARE
     return Estimate(
         runs=runs,
         steps=steps,
@@ -198,6 +201,7 @@ def _estimate(
         jobs=jobs,
         study_s=round(math.ceil(runs / jobs) * run_s, 1),
         disk_gib=round(disk / 2**30, 3),
+        cache_gib=round(cache / 2**30, 3),
         free_gib=round(shutil.disk_usage(root).free / 2**30, 1),
         warnings=tuple(str(problem) for problem in warnings),
     )

@@ -66,7 +66,7 @@ class ProgressDisplay:
 
     def _run_event(self, event: dict[str, Any]) -> None:
         run = self._runs.setdefault(
-            (event["configuration"], event["fold"], event["seed"]), {"said": "waiting", "share": 0.0}
+            (event["configuration"], event["fold"], event["seed"]), {"said": "starting", "share": 0.0}
         )
         kind = event["kind"]
         if kind == "step":
