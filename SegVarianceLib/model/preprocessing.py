@@ -39,8 +39,11 @@ class NetworkGrid:
 
     def image(self, array: np.ndarray) -> np.ndarray:
         """Image as read [c, z, y, x] to the network's grid, trilinear, float32."""
-        turned = np.ascontiguousarray(self.axes.apply(array), dtype=np.float32)
-        return _resample(turned, self.shape) if self.resamples else turned
+        turned = self.axes.apply(array)
+        if not self.resamples:
+            return np.ascontiguousarray(turned, dtype=np.float32)
+        # A copy: ascontiguousarray lets a flipped axis of one slice keep its negative stride, which torch refuses.
+        return _resample(np.array(turned, np.float32, order="C"), self.shape)
 
     def label_map(self, array: np.ndarray) -> np.ndarray:
         """Label map as read [z, y, x] to the network's grid: each value's mask resampled, the strongest wins."""

@@ -54,7 +54,7 @@ def sliding_rows(
     Args:
         image: normalised float32 [c, z, y, x] on the network's grid.
         classes: number of classes with background.
-        patch: training patch (z, y, x); a window is as large, unless the image is small enough to be one window.
+        patch: training patch (z, y, x); a window is as large, unless the image is small enough to be one window, or thinner.
         multiple: the network halves so often that each window length must be a multiple of this.
         progress: called with the share that is done.
     """
@@ -63,7 +63,8 @@ def sliding_rows(
     turned = np.moveaxis(image, axis + 1, 1)
     size = turned.shape[1:]
     whole = tuple(-(-size[i] // multiple[order[i]]) * multiple[order[i]] for i in range(3))
-    window = whole if math.prod(whole) <= _WHOLE_IMAGE_VOXELS else tuple(patch[i] for i in order)
+    small = math.prod(whole) <= _WHOLE_IMAGE_VOXELS
+    window = whole if small else tuple(min(patch[order[i]], whole[i]) for i in range(3))
     starts = [window_starts(max(length, part), part) for length, part in zip(size, window, strict=True)]
     weight = _gaussian(window)
     sums = np.zeros((classes, window[0], *(max(a, b) for a, b in zip(size[1:], window[1:], strict=True))), np.float32)
