@@ -34,7 +34,7 @@ def plan_configuration(
     training = TrainingPlan(
         steps=steps,
         batch_size=2,
-        learning_rate=5e-3,
+        learning_rate=_peak_learning_rate(steps),
         weight_decay=1e-2,
         warm_up_share=0.1,
         ema_decay=0.99,
@@ -44,6 +44,14 @@ def plan_configuration(
     )
     channels = tuple(_channel(channel) for channel in fingerprint.channels)
     return Configuration(name, backend, PreprocessingPlan(fingerprint.spacing_zyx_mm, channels), network, training)
+
+
+def _peak_learning_rate(steps: int) -> float:
+    """5e-3, and up to twice as much for schedules under 2000 steps, which have less time to travel.
+
+    Hippocampus, seed 0: at 350 steps Dice 0.825 with 5e-3, 0.833 with 1e-2, 0.825 with 2e-2; at 1700 steps no difference.
+    """
+    return 5e-3 * min(2.0, max(1.0, math.sqrt(2000 / steps)))
 
 
 def plan_network(fingerprint: Fingerprint, classes: int) -> NetworkPlan:
