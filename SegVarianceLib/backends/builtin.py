@@ -25,7 +25,7 @@ from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import Configuration
 from ..prediction.predict import Predictor, open_predictor
 from ..training.cache import cached_case, read_cache, write_cache
-from ..training.trainer import Trainer
+from ..training.trainer import Trainer, training_device
 from .backend import Cost, Report
 
 _REPORT_EVERY_S = 0.5
@@ -53,9 +53,10 @@ class Builtin:
         """Train, save the weights, predict the held-out cases, write ``run.json``; each part is skipped where it is done."""
         started = time.perf_counter(), time.process_time()
         plan, configuration = study.plan, study.plan.configuration(run.configuration)
-        device = open_device(plan.device, plan.threads_per_run)
+        device = training_device(open_device(plan.device, plan.threads_per_run), configuration.network)
+        resumed = study.checkpoint(run).exists() or study.weights(run).exists()
         inputs = study.run_inputs(run)
-        key = sha256_of_json([inputs, device.facts()])
+        key = sha256_of_json([inputs, device.facts(), __version__])
         if not _is_trained(study, run, key) and not self._train(
             study, run, configuration, device, key, report, should_stop
         ):
@@ -69,6 +70,7 @@ class Builtin:
             "key": key,
             "machine": device.facts() | {"segvariance": __version__, "numpy": np.__version__},
             "weights_sha256": sha256_of_file(study.weights(run)),
+            "resumed": resumed,  # then the times below are those of the last part alone
             "wall_s": round(time.perf_counter() - started[0], 2),
             "cpu_s": round(time.process_time() - started[1], 2),
             "peak_memory_mib": peak_memory_mib(),

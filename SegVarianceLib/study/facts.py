@@ -52,7 +52,8 @@ def _machine(study: StudyFolder, records: list[Any]) -> list[tuple[str, str]]:
     if not records:
         return []
     machine, computer = records[0]["machine"], read_json(study.environment_path)
-    wall_s, cpu_s = (median(record[name] for record in records) for name in ("wall_s", "cpu_s"))
+    whole = [record for record in records if not record["resumed"]] or records
+    wall_s, cpu_s = (median(record[name] for record in whole) for name in ("wall_s", "cpu_s"))
     memory_mib = max(record["peak_memory_mib"] for record in records)
     where = f"{machine['device']} ({computer['processor']}, {computer['cores']} cores)"
     return [

@@ -47,7 +47,7 @@ class Trainer:
         self, cases: list[TrainingCase], network: NetworkPlan, training: TrainingPlan, seed: int, device: Device
     ):
         self.cases, self.plan, self.network_plan, self.seed = cases, training, network, seed
-        self.device = replace(device, half=device.half and not _two_voxels_deep(network))
+        self.device = device = training_device(device, network)
         first = torch.Generator().manual_seed(derived_seed(seed, "weights"))
         self.network = build_network(network, first).to(device.torch)
         self.average = build_network(network).to(device.torch)
@@ -139,14 +139,15 @@ class Trainer:
         return True
 
 
-def _two_voxels_deep(network: NetworkPlan) -> bool:
-    """Whether some level is two voxels deep: then training needs float32.
+def training_device(device: Device, network: NetworkPlan) -> Device:
+    """The device with the precision that this network can be trained in: float32 where a level is two voxels deep.
 
     On CPUs the bfloat16 weight gradient of a 3x3x3 convolution is left uninitialised at exactly that depth, whatever the
     other sides and channels (oneDNN in torch 2.13; output and image gradient are right). Can go when that is mended.
     """
     strides = [stride[0] for stride in (network.stem_stride, *network.strides)]
-    return 2 in itertools.accumulate(strides, operator.floordiv, initial=network.patch_zyx[0])
+    two_deep = 2 in itertools.accumulate(strides, operator.floordiv, initial=network.patch_zyx[0])
+    return replace(device, half=device.half and not two_deep)
 
 
 def learning_rate(plan: TrainingPlan, step: int) -> float:
