@@ -35,6 +35,12 @@ def write_beside_and_rename(path: Path, write: Callable[[Path], object]) -> None
         beside.unlink(missing_ok=True)
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what writers that were killed left behind, anywhere below ``folder``; only for its sole user."""
+    for left in Path(folder).rglob(".*.writing.*"):
+        left.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     write_beside_and_rename(path, lambda beside: beside.write_text(text, encoding="utf-8", newline="\n"))
 

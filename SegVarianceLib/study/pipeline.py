@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import SegVarianceError
 from ..core.events import EventLog
-from ..core.files import write_json
+from ..core.files import remove_half_written, write_json
 from ..dataset.dataset_json import open_dataset
 from ..dataset.fingerprint import dataset_digest
 from ..plan.runs import Run
@@ -39,6 +39,7 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
     """
     with sole_worker(study) as should_stop, EventLog(study.events_path) as log:
         step = _Steps(study, log, listen, should_stop)
+        remove_half_written(study.root)
         write_json(study.environment_path, environment())
         step.say("study_started", runs=len(study.runs), done=sum(map(study.is_done, study.runs)))
         try:

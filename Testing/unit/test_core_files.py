@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.files import (
     path_inside,
     read_json,
+    remove_half_written,
     safe_name,
     sha256_of_file,
     sha256_of_json,
@@ -35,6 +38,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
         write_beside_and_rename(path, fail)
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    command = (
+        "import os, sys; from pathlib import Path; from SegVarianceLib.core.files import write_beside_and_rename;"
+        "write_beside_and_rename(Path(sys.argv[1]), lambda beside: (beside.write_text('half'), os._exit(9)))"
+    )
+    path = tmp_path / "runs" / "scan.nii.gz"
+    write_text(tmp_path / "runs" / "kept.txt", "whole")
+    assert subprocess.run([sys.executable, "-c", command, str(path)], check=False).returncode == 9
+    assert len(list(path.parent.iterdir())) == 2
+    remove_half_written(tmp_path)
+    assert [left.name for left in path.parent.iterdir()] == ["kept.txt"]
 
 
 def test_while_it_is_written_a_reader_sees_the_old_file(tmp_path):
