@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
@@ -102,6 +102,7 @@ def test_where_spacings_agree_only_axes_turn_and_nothing_is_interpolated(geometr
     np.testing.assert_array_equal(grid.axes.undo(grid.label_map(labels)), labels)
 
 
+@settings(max_examples=50)
 @given(any_grid(), st.tuples(*[st.floats(0.5, 3)] * 3))
 def test_the_network_sees_the_same_extent_in_the_body_at_the_planned_spacing(geometry, spacing):
     grid = NetworkGrid.of(geometry, planned(*spacing))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -64,7 +64,6 @@ def resampled(draw: st.DrawFn) -> tuple[np.ndarray, NetworkGrid, int, list[int]]
 
 
 @given(resampled())
-@settings(max_examples=200)
 def test_rows_resampled_one_by_one_equal_the_whole_array_resampled_at_once(drawn):
     array, grid, axis, cuts = drawn
     turned = np.moveaxis(array, axis + 1, 1)

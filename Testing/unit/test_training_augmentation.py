@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SegVarianceLib.plan.study_plan import TrainingPlan
@@ -16,6 +16,7 @@ from SegVarianceLib.training.patches import block_shape
 
 PLAN = TrainingPlan(100, 2, 1e-3, 0.0, 0.1, 0.99, 0.3, mirror_axes=(), rotation_axes=(0, 1, 2))
 seeds = st.integers(0, 2**32)
+few = settings(max_examples=40)
 axis_sets = st.sets(st.integers(0, 2)).map(lambda axes: tuple(sorted(axes)))
 
 
@@ -108,6 +109,7 @@ def test_turns_and_scales_stay_within_their_ranges(seed, mirror_axes):
     np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), np.broadcast_to(np.eye(3), turns.shape), atol=1e-9)
 
 
+@few
 @given(seeds, axis_sets, st.tuples(*[st.integers(1, 12)] * 3), st.sampled_from([(), (1,), (0, 1, 2)]))
 def test_the_block_covers_every_augmented_patch(seed, mirror_axes, patch, rotation_axes):
     found = matrices(replace(PLAN, mirror_axes=mirror_axes, rotation_axes=rotation_axes), seed, batch=2)
@@ -121,6 +123,7 @@ def test_the_block_covers_every_augmented_patch(seed, mirror_axes, patch, rotati
     assert (classes == 7).all()
 
 
+@few
 @given(seeds)
 def test_equal_generators_give_equal_patches(seed):
     image, labels = block(14, 14, 14, channels=2)
@@ -141,6 +144,7 @@ def test_another_generator_gives_other_patches():
     assert not torch.equal(first, second)
 
 
+@few
 @given(seeds)
 def test_image_and_labels_move_together(seed):
     """The image is a smooth function of place, and the label its sign: both must tell the same."""
@@ -157,6 +161,7 @@ def test_image_and_labels_move_together(seed):
     assert torch.equal(classes[certain] == 1, found[certain] > 0)
 
 
+@few
 @given(seeds)
 def test_no_label_value_is_invented_and_no_image_value_lost_to_nan(seed):
     image, labels = block(16, 16, 16, channels=3, seed=seed % 7)
