@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..core.machine import usable_cores
 from ..dataset.case import Dataset
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
@@ -22,6 +23,11 @@ class Cost:
     device: str
     seconds_per_step: float
     seconds_per_case: float
+
+
+def jobs_at_once(threads_per_run: int, device: str) -> int:
+    """Trainings side by side: one for each core's share of threads; one alone on an accelerator."""
+    return max(1, usable_cores() // threads_per_run) if device == "cpu" else 1
 
 
 class Backend(Protocol):

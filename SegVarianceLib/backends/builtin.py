@@ -26,7 +26,7 @@ from ..plan.study_plan import Configuration
 from ..prediction.predict import Predictor, open_predictor
 from ..training.cache import cached_case, read_cache, write_cache
 from ..training.trainer import Trainer, training_device
-from .backend import Cost, Report
+from .backend import Cost, Report, jobs_at_once
 
 _REPORT_EVERY_S = 0.5
 _CHECKPOINT_EVERY_S = 60.0
@@ -94,7 +94,8 @@ class Builtin:
             return False
         training = study.folds[run.fold].training
         classes = configuration.network.out_channels
-        cases = read_cache(study.cache(run.configuration), training, classes)
+        jobs = jobs_at_once(device.threads, device.kind)
+        cases = read_cache(study.cache(run.configuration), training, classes, jobs)
         trainer = Trainer(cases, configuration.network, configuration.training, run.seed, device)
         path = study.checkpoint(run)
         if not trainer.resume(path, key):

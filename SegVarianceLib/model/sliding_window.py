@@ -26,8 +26,7 @@ _VALUES_AT_ONCE = 2**22
 """Finished rows leave in pieces of about so many numbers (16 MiB), because whoever takes them needs several times that."""
 
 Member = Callable[[], torch.nn.Module]
-"""Gives a network in evaluation mode; called anew for each batch of windows, so that only one member's weights need be in
-memory."""
+"""Gives a network in evaluation mode; called once a row of windows, so that only one member's weights need be in memory."""
 
 
 @dataclass(frozen=True)

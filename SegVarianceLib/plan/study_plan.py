@@ -132,7 +132,12 @@ class StudyPlan:
                 raise ValueError(f"expected at least one {what}, each once, found {list(found)}.")
 
     def configuration(self, name: str) -> Configuration:
-        return next(configuration for configuration in self.configurations if configuration.name == name)
+        """Raises SegVarianceError where the plan has none of that name."""
+        for configuration in self.configurations:
+            if configuration.name == name:
+                return configuration
+        known = ", ".join(configuration.name for configuration in self.configurations)
+        raise SegVarianceError(f"The plan has no configuration {name!r}. It has: {known}.")
 
     def write(self, path: Path) -> None:
         write_json(path, to_json(self))

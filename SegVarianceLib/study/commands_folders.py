@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet
+from ..core.machine import usable_cores
 from ..dataset.dataset_json import open_dataset
 from ..dataset.image_io import (
     IMAGE_ENDINGS,
@@ -29,7 +30,6 @@ from ..report.report import write_report
 from ..stats.seed_study import seed_studies
 from . import stages
 from .commands_study import print_findings
-from .environment import usable_cores
 from .terminal import out, print_json, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ..backends.backend import jobs_at_once
 from ..core.errors import SegVarianceError
 from ..core.records import to_json
 from ..dataset.checks import check_dataset
@@ -17,7 +18,7 @@ from ..plan.study_folder import StudyFolder
 from ..stats.seed_study import SeedStudies, seed_studies
 from ..stats.verdict import findings
 from .facts import recipe_in_words, split_in_words
-from .new_study import Estimate, Wishes, jobs_at_once, plan_study
+from .new_study import Estimate, Wishes, plan_study
 from .pipeline import Stopped, run_study
 from .progress_display import STAGES, ProgressDisplay, duration_text
 from .stages import PRIMARY_METRIC

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..backends.backend import Cost
+from ..backends.backend import Cost, jobs_at_once
 from ..core.errors import Problem, SegVarianceError
 from ..core.files import safe_name, write_json
 from ..core.records import to_json
@@ -23,7 +23,6 @@ from ..metrics.metric import METRICS
 from ..plan.planning import plan_configuration
 from ..plan.study_folder import StudyDataset, StudyFolder
 from ..plan.study_plan import SCHEMA, Configuration, StudyPlan
-from .environment import usable_cores
 
 _WEIGHTS_BYTES = 8 * 2**20
 _COMPRESSED_SHARE = 0.3
@@ -144,11 +143,6 @@ def steps_of_budget(budget: str, seconds_per_step: float, batch_size: int, train
     if steps < 1:
         raise SegVarianceError(f"Budget {budget!r} is less than one training step. Give more.")
     return int(steps)
-
-
-def jobs_at_once(threads_per_run: int, device: str) -> int:
-    """Trainings side by side: one for each core's share of threads; one alone on an accelerator."""
-    return max(1, usable_cores() // threads_per_run) if device == "cpu" else 1
 
 
 def _check_wishes(wishes: Wishes) -> None:

@@ -22,7 +22,7 @@ from .losses import IGNORED
 from .patches import TrainingCase, foreground_voxels
 
 RAM_SHARE = 0.4
-"""Cases are read into RAM while they take at most this share of what is free when the run starts."""
+"""All trainings side by side may hold this share of the RAM that is free when a run starts; else cases are memory-mapped."""
 
 
 def write_cache(

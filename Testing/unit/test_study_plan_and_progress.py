@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from SegVarianceLib.backends.backend import jobs_at_once
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.dataset.phantom import make_phantom
 from SegVarianceLib.plan.study_folder import StudyFolder
-from SegVarianceLib.study.new_study import Wishes, jobs_at_once, plan_study, steps_of_budget
+from SegVarianceLib.study.new_study import Wishes, plan_study, steps_of_budget
 from SegVarianceLib.study.progress_display import ProgressDisplay, duration_text
 from SegVarianceLib.study.time_left import TimeLeft
 
