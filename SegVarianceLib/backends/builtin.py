@@ -20,7 +20,7 @@ from ..metrics.metric import Pair, dice
 from ..metrics.overlap import confusion_matrix, overlap
 from ..model.device import Device, open_device, peak_memory_mib
 from ..model.trained import SCHEMA, TrainedFacts, class_names, class_values, read_trained_facts, save_trained
-from ..plan.runs import Run
+from ..plan.runs import Run, RunRecord
 from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import Configuration
 from ..prediction.predict import Predictor, open_predictor
@@ -63,19 +63,19 @@ class Builtin:
             return False
         if not _predict_held_out(study, run, device, report, should_stop):
             return False
-        record = {
-            "schema": SCHEMA,
-            "run": to_json(run),
-            "inputs": inputs,
-            "key": key,
-            "machine": device.facts() | {"segvariance": __version__, "numpy": np.__version__},
-            "weights_sha256": sha256_of_file(study.weights(run)),
-            "resumed": resumed,  # then the times below are those of the last part alone
-            "wall_s": round(time.perf_counter() - started[0], 2),
-            "cpu_s": round(time.process_time() - started[1], 2),
-            "peak_memory_mib": peak_memory_mib(),
-        }
-        write_json(study.run_record(run), record)
+        record = RunRecord(
+            schema=SCHEMA,
+            run=run,
+            inputs=inputs,
+            key=key,
+            machine=device.facts() | {"segvariance": __version__, "numpy": np.__version__},
+            weights_sha256=sha256_of_file(study.weights(run)),
+            resumed=resumed,
+            wall_s=round(time.perf_counter() - started[0], 2),
+            cpu_s=round(time.process_time() - started[1], 2),
+            peak_memory_mib=peak_memory_mib(),
+        )
+        write_json(study.record_path(run), to_json(record))
         study.checkpoint(run).unlink(missing_ok=True)
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from .study_plan import StudyPlan
 
@@ -28,6 +29,26 @@ class Run:
 
     def __str__(self) -> str:
         return f"{self.configuration} · fold {self.fold} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """``run.json``, written when a run is done.
+
+    ``inputs`` is what the run follows from but the machine, ``key`` is both; ``machine`` names device, precision, threads and
+    versions. Times are those of the last part alone where the run was resumed; ``peak_memory_mib`` is its process's.
+    """
+
+    schema: int
+    run: Run
+    inputs: str
+    key: str
+    machine: dict[str, Any]
+    weights_sha256: str
+    resumed: bool
+    wall_s: float
+    cpu_s: float
+    peak_memory_mib: float
 
 
 def runs_of(plan: StudyPlan, folds: int) -> tuple[Run, ...]:

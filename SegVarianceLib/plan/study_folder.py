@@ -13,7 +13,7 @@ from ..core.labels import LabelSet
 from ..core.records import from_json, to_json
 from ..dataset.case import Case
 from ..dataset.splits import Fold
-from .runs import Run, runs_of
+from .runs import Run, RunRecord, runs_of
 from .study_plan import StudyPlan
 
 
@@ -111,7 +111,7 @@ class StudyFolder:
     def run_folder(self, run: Run) -> Path:
         return self.root / run.folder
 
-    def run_record(self, run: Run) -> Path:
+    def record_path(self, run: Run) -> Path:
         """Written last: a run is done when this is there."""
         return self.run_folder(run) / "run.json"
 
@@ -198,5 +198,9 @@ class StudyFolder:
 
     def is_done(self, run: Run) -> bool:
         """Whether the run's record is there and was made from what the plan says now."""
-        path = self.run_record(run)
-        return path.is_file() and read_json(path).get("inputs") == self.run_inputs(run)
+        return self.record_path(run).is_file() and self.record(run).inputs == self.run_inputs(run)
+
+    def record(self, run: Run) -> RunRecord:
+        """Raises SegVarianceError where ``run.json`` is missing or not what this version writes."""
+        path = self.record_path(run)
+        return from_json(RunRecord, read_json(path), str(path))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
 
 from ..core.files import read_json
+from ..plan.runs import RunRecord
 from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import Configuration
 
@@ -14,7 +14,7 @@ def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
     """Label and text of each line."""
     plan, dataset = study.plan, study.dataset
     folds = study.folds
-    records = [read_json(study.run_record(run)) for run in study.runs if study.is_done(run)]
+    records = [study.record(run) for run in study.runs if study.is_done(run)]
     seeds = f"{len(plan.seeds)} ({', '.join(map(str, plan.seeds))})"
     facts = [
         ("Dataset", f"{dataset.name}: {len(dataset.images)} cases, {' + '.join(dataset.channels)}"),
@@ -48,13 +48,13 @@ def recipe_in_words(configuration: Configuration) -> str:
     )
 
 
-def _machine(study: StudyFolder, records: list[Any]) -> list[tuple[str, str]]:
+def _machine(study: StudyFolder, records: list[RunRecord]) -> list[tuple[str, str]]:
     if not records:
         return []
-    machine, computer = records[0]["machine"], read_json(study.environment_path)
-    whole = [record for record in records if not record["resumed"]] or records
-    wall_s, cpu_s = (median(record[name] for record in whole) for name in ("wall_s", "cpu_s"))
-    memory_mib = max(record["peak_memory_mib"] for record in records)
+    machine, computer = records[0].machine, read_json(study.environment_path)
+    whole = [record for record in records if not record.resumed] or records
+    wall_s, cpu_s = (median(getattr(record, name) for record in whole) for name in ("wall_s", "cpu_s"))
+    memory_mib = max(record.peak_memory_mib for record in records)
     where = f"{machine['device']} ({computer['processor']}, {computer['cores']} cores)"
     return [
         ("Computed on", f"{where}, {machine['precision']}, {machine['threads']} thread(s) a training"),

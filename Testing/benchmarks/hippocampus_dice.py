@@ -22,7 +22,6 @@ from pathlib import Path
 from nnunet_reference import LABELS, SEGVARIANCE, hippocampus_fold, hippocampus_folder, mean_dice, run_counted
 
 from SegVarianceLib.core.events import read_events
-from SegVarianceLib.core.files import read_json
 from SegVarianceLib.plan.study_folder import StudyFolder
 
 GOALS = {0.865: 120.0, 0.88: 300.0}
@@ -46,14 +45,14 @@ def train(root: Path, steps: int, core: int) -> Result:
     run_cpu_s = run_counted([*SEGVARIANCE, "run", root, "--jobs", 1], core, log)
     study = StudyFolder.open(root)
     (run,) = study.runs
-    record = read_json(study.run_record(run))
+    record = study.record(run)
     return Result(
         steps=steps,
         dice=mean_dice(study.run_folder(run) / "predictions", dataset, hippocampus_fold(dataset).held_out),
         plan_cpu_s=plan_cpu_s,
         run_cpu_s=run_cpu_s,
-        training_cpu_s=record["cpu_s"] * training_share(study.run_log(run), record["wall_s"]),
-        peak_memory_mib=record["peak_memory_mib"],
+        training_cpu_s=record.cpu_s * training_share(study.run_log(run), record.wall_s),
+        peak_memory_mib=record.peak_memory_mib,
     )
 
 

@@ -119,9 +119,9 @@ def page(study: StudyFolder) -> str:
 def _how_it_was_made(study: StudyFolder) -> list[str]:
     plan, machine = study.plan, read_json(study.environment_path)
     steps = plan.configurations[0].training.steps
-    records = [read_json(study.run_record(run)) for run in study.runs]
+    records = [study.record(run) for run in study.runs]
     *_, finished = (event["time_s"] for event in read_events(study.events_path) if event["kind"] == "study_finished")
-    cpu_s, memory_mib = median(r["cpu_s"] for r in records), max(r["peak_memory_mib"] for r in records)
+    cpu_s, memory_mib = median(r.cpu_s for r in records), max(r.peak_memory_mib for r in records)
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     facts = (
         (
@@ -132,7 +132,7 @@ def _how_it_was_made(study: StudyFolder) -> list[str]:
         ("Recipe", recipe_in_words(plan.configurations[0])),
         (
             "Machine",
-            f"{machine['processor']}, {machine['cores']} core(s), {machine['memory_gib']} GiB, {records[0]['machine']['precision']}",
+            f"{machine['processor']}, {machine['cores']} core(s), {machine['memory_gib']} GiB, {records[0].machine['precision']}",
         ),
         (
             "Cost of a training",

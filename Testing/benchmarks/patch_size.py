@@ -66,7 +66,7 @@ def train(planned: Path, root: Path, share: float, budget_cpu_s: float, core: in
     (run,) = study.runs
     dataset = hippocampus_folder()
     dice = mean_dice(study.run_folder(run) / "predictions", dataset, hippocampus_fold(dataset).held_out)
-    used_cpu_s = read_json(study.run_record(run))["cpu_s"]
+    used_cpu_s = study.record(run).cpu_s
     figures = "".join(f"{dice[name]:11.4f}" for name in (*LABELS, "mean"))
     return f"{share:5}  {patch!s:13}{1000 * step_cpu_s:12.1f}{steps:8}{used_cpu_s:11.1f}{figures}"
 

@@ -11,7 +11,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.files import read_json, write_json
 from SegVarianceLib.core.records import to_json
 from SegVarianceLib.dataset.splits import Fold
-from SegVarianceLib.plan.runs import Run
+from SegVarianceLib.plan.runs import Run, RunRecord
 from SegVarianceLib.plan.study_folder import StudyDataset, StudyFolder
 from SegVarianceLib.plan.study_plan import (
     SCHEMA,
@@ -85,7 +85,9 @@ def test_labels_folds_and_cases_are_read_as_they_were_planned(study):
 def test_a_run_is_done_only_while_its_record_names_what_the_plan_says(study):
     run = study.runs[0]
     assert not study.is_done(run)
-    write_json(study.run_record(run), {"inputs": study.run_inputs(run)})
+    record = RunRecord(1, run, study.run_inputs(run), "key", {"device": "cpu"}, "sha", False, 1.0, 2.0, 3.0)
+    write_json(study.record_path(run), to_json(record))
+    assert study.record(run) == record
     assert study.is_done(run)
     assert not study.is_done(study.runs[1])
     longer = replace(LARGE, training=replace(LARGE.training, steps=11))
