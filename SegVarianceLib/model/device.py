@@ -70,7 +70,8 @@ def open_device(kind: str, threads: int) -> Device:
         raise SegVarianceError(f"Device {kind!r} is not available on this machine. Choose one of: auto, {there}.")
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(kind == "cuda")
+    if kind == "cuda":  # on the CPU there is nothing to choose, and the call alone loads a second of torch's compiler
+        torch.use_deterministic_algorithms(True)
     return Device(kind, _half_is_fast_and_right(kind), threads)
 
 
