@@ -34,12 +34,14 @@ class Scale:
     def __call__(self, value: float) -> float:
         return float(self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left))
 
-    def ticks(self, about: int = 4) -> list[float]:
-        """At least two round numbers inside the scale: steps of 1, 2 or 5 times a power of ten."""
-        rough = (self.high - self.low) / about
-        power = 10 ** np.floor(np.log10(rough))
-        step = next(factor * power for factor in (5, 2, 1) if factor * power <= rough * 1.5)
-        return [float(i * step) for i in range(int(np.ceil(self.low / step)), int(np.floor(self.high / step)) + 1)]
+    def ticks(self) -> list[float]:
+        """Two to six round numbers inside the scale: the coarsest steps of 1, 2 or 5 times a power of ten that give two."""
+        power = 10 ** np.floor(np.log10(self.high - self.low))
+        for step in (factor * power for factor in (5, 2, 1, 0.5, 0.2)):
+            first, last = int(np.ceil(self.low / step)), int(np.floor(self.high / step))
+            if last - first >= 1:
+                break
+        return [float(i * step) for i in range(first, last + 1)]
 
 
 def caterpillar(study: SeedStudy, colour: str) -> Markup:

@@ -96,7 +96,9 @@ def report(study: StudyFolder, studies: SeedStudies) -> Path:
 
 
 def rules_of(study: StudyFolder) -> tuple[str, ...]:
-    """The ensemble rules that this study can apply; those over probabilities need them kept."""
+    """The ensemble rules that this study can apply: none to a single seed, and to probabilities only where they are kept."""
+    if len(study.plan.seeds) < 2:
+        return ()
     kept = study.plan.keep_probabilities
     return tuple(facts.id for facts in RULES if kept or RULES.function(facts.id).reads != "probabilities")
 
@@ -131,8 +133,8 @@ def _scored(study: StudyFolder) -> list[dict[Member, dict[str, Path]]]:
             }
         )
     ensembles = [(name, rule + ending) for name in names for rule in rules_of(study) for ending in ("", CLEANED)]
-    batches.append({Member(name, ensemble): _ensemble_files(study, name, ensemble) for name, ensemble in ensembles})
-    return batches
+    together = {Member(name, ensemble): _ensemble_files(study, name, ensemble) for name, ensemble in ensembles}
+    return [*batches, together] if together else batches
 
 
 def _scores(
@@ -144,15 +146,12 @@ def _scores(
 
 
 def _picture(study: StudyFolder, case_id: str) -> CaseFiles:
-    """The case with the first configuration's first ensemble, and its first seed beside it."""
+    """The case with the first configuration's first ensemble, if there is one, and its first seed beside it."""
     name = study.plan.configurations[0].name
     fold = next(number for number, cases in enumerate(study.folds) if case_id in cases.held_out)
     run = Run(name, fold, study.plan.seeds[0])
-    rule = rules_of(study)[0]
-    predictions = {
-        rule: _ensemble_files(study, name, rule)[case_id],
-        run.member: study.prediction(run, case_id),
-    }
+    predictions = {rule: _ensemble_files(study, name, rule)[case_id] for rule in rules_of(study)[:1]}
+    predictions[run.member] = study.prediction(run, case_id)
     return CaseFiles(case_id, study.case(case_id).images[0], 0, study.reference(case_id), predictions)
 
 

@@ -218,5 +218,5 @@ def test_attributes_and_children_are_escaped_unless_they_are_markup() -> None:
 def test_ticks_are_a_few_round_numbers_inside_the_scale(low: float, extent: float) -> None:
     scale = Scale.around([low, low + extent])
     ticks = scale.ticks()
-    assert 1 <= len(ticks) <= 6
+    assert 2 <= len(ticks) <= 6
     assert all(scale.left - 1e-6 <= scale(tick) <= scale.right + 1e-6 for tick in ticks)
