@@ -121,7 +121,10 @@ def _how_it_was_made(study: StudyFolder) -> list[str]:
     steps = plan.configurations[0].training.steps
     records = [study.record(run) for run in study.runs]
     *_, finished = (event["time_s"] for event in read_events(study.events_path) if event["kind"] == "study_finished")
-    cpu_s, memory_mib = median(r.cpu_s for r in records), max(r.peak_memory_mib for r in records)
+    whole = [
+        record for record in records if not record.resumed
+    ] or records  # of a resumed one the last part is recorded
+    cpu_s, memory_mib = median(record.cpu_s for record in whole), max(record.peak_memory_mib for record in records)
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     facts = (
         (
