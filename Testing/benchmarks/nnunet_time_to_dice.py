@@ -24,7 +24,7 @@ from nnunet_reference import TRAINERS, hippocampus_fold, hippocampus_folder, mea
 
 from SegVarianceLib.core.files import write_json
 
-LADDER_STEPS = (100, 150, 200, 250, 300, 350, 400, 500, 600, 800, 1000, 1300, 1700)
+LADDER_STEPS = (100, 200, 300, 350, 400, 450, 500, 600, 800, 1000, 1300, 1700)
 GOALS = {"default": 50, "nomirroring": 10}
 ANCHOR = (
     "At its full 1000 epochs nnU-Net stays the accuracy anchor: Dice about 0.90 (anterior) and 0.89 (posterior). "
