@@ -76,7 +76,12 @@ def plan_network(fingerprint: Fingerprint, classes: int) -> NetworkPlan:
         _shrink(sides, spacing, stride)
         strides.append(stride)
     halvings = [math.prod(step[axis] for step in (stem, *strides)) for axis in range(3)]
-    whole = tuple(-(-side // by) * by for side, by in zip(patch, halvings, strict=True))
+    whole = [-(-side // by) * by for side, by in zip(patch, halvings, strict=True)]
+    while math.prod(whole) > _MOST_PATCH_VOXELS and (
+        long := [axis for axis in range(3) if whole[axis] > halvings[axis]]
+    ):
+        axis = max(long, key=lambda i: whole[i] * fingerprint.spacing_zyx_mm[i])
+        whole[axis] -= halvings[axis]
     return NetworkPlan(
         in_channels=len(fingerprint.channels),
         out_channels=classes,

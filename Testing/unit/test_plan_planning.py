@@ -58,7 +58,7 @@ def test_any_image_gets_a_patch_that_the_network_can_halve_and_memory_can_hold(s
     assert np.array_equal(deepest, deepest.astype(int))
     assert deepest.min() >= 1
     assert len(network.channels) == len(network.strides) + 1
-    assert np.prod(network.patch_zyx) <= 1.5 * 96**3
+    assert np.prod(network.patch_zyx) <= 96**3
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_any_image_gets_a_patch_that_the_network_can_halve_and_memory_can_hold(s
 )
 def test_planning_ends_where_the_longest_side_is_already_short(shape, spacing):
     patch = configuration(shape_zyx=shape, spacing_zyx_mm=spacing).network.patch_zyx
-    assert np.prod(patch) <= 1.5 * 96**3
+    assert np.prod(patch) <= 96**3
     assert patch[0] <= 8
 
 
