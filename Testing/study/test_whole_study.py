@@ -117,3 +117,15 @@ def test_status_in_json_says_that_all_is_done(undisturbed: StudyFolder, segvaria
     assert found["worker"] is None
     assert [run["state"] for run in found["runs"]] == ["done", "done"]
     assert all(0 <= run["dice"] <= 1 for run in found["runs"])
+
+
+def test_one_seed_makes_no_ensemble_and_the_report_says_that_luck_cannot_be_seen(
+    planned: Callable, segvariance: Callable, tmp_path: Path
+) -> None:
+    study = planned(tmp_path / "one", seeds=1, budget="4 steps")
+    ran = segvariance("run", study.root)
+    assert ran.returncode == 0, ran.stderr
+    assert "nothing can separate the recipe from the luck of one training" in ran.stdout
+    assert ScoreTable.read(study.scores_path).unique("member") == ("seed_0",)
+    assert not (study.root / "ensembles").exists()
+    assert "luck of one training" in study.report_path.read_text(encoding="utf-8")
