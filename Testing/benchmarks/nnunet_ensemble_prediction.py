@@ -63,15 +63,14 @@ def write_images(work: Path) -> dict[int, tuple[Path, Path]]:
 
 
 def train_members(nnunet: NnunetFolders, study: Path) -> None:
-    """Five checkpoints on each side, by one nnU-Net iteration a fold and by a few steps a seed; kept once made."""
+    """Five checkpoints on each side, by one nnU-Net iteration a fold (kept once made) and by a few steps a seed."""
     for fold in range(MEMBERS):
         report = nnunet.results / f"fold_{fold}.json"
         if not report.exists():
             nnunet.results.mkdir(parents=True, exist_ok=True)
             nnunet.run_script(TRAINING_SCRIPT, DATASET_ID, CONFIGURATION, fold, TRAINERS["default"], 1, report)
-    if not (study / "report.html").exists():
-        shutil.rmtree(study, ignore_errors=True)
-        plan_and_run(study, MEMBERS, STEPS, nnunet.core)
+    shutil.rmtree(study, ignore_errors=True)
+    plan_and_run(study, MEMBERS, STEPS, nnunet.core)
 
 
 def predict(side: str, nnunet: NnunetFolders, study: Path, images: tuple[Path, Path]) -> float:
