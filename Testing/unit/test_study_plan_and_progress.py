@@ -51,7 +51,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
     planned, estimate = plan_study(dataset, folder / "study", wishes, lambda what, done, of: None)
     assert estimate.runs == 2
     assert estimate.steps == 100
-    assert estimate.run_s > 100 * estimate.seconds_per_step
+    # one held-out case is predicted in well under a second
+    assert estimate.run_s == pytest.approx(100 * estimate.seconds_per_step, abs=1.0)
     assert 0 < estimate.disk_gib < 1
     return planned
 
