@@ -96,7 +96,8 @@ def _patch(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> 
     """Three quarters of the median image, cut along its physically longest side until it fits the voxel budget.
 
     Smaller patches than images buy more updates for the same time: on hippocampus, at 100 CPU-s, Dice 0.862 with patches
-    of the median image and 0.879 with three quarters of it (Testing/benchmarks/patch_size.py).
+    of the median image and 0.879 with three quarters of it (while the recipe was made;
+    Testing/benchmarks/patch_size.py repeats the comparison).
     """
     patch = [max(8, round(_PATCH_SHARE * side / 8) * 8) if side >= 8 else side for side in shape]
     while math.prod(patch) > _MOST_PATCH_VOXELS:

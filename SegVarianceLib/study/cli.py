@@ -47,10 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         return parsed.function(parsed)
-    except SegVarianceError as error:
-        Console(stderr=True).print(
-            f"segvariance {parsed.command}: {error}", style="red", markup=False, highlight=False, soft_wrap=True
+    except (SegVarianceError, OSError) as error:
+        remedy = (
+            "" if isinstance(error, SegVarianceError) else ". Check that the path exists, may be written and has room."
         )
+        message = f"segvariance {parsed.command}: {error}{remedy}"
+        Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

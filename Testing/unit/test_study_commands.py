@@ -133,6 +133,19 @@ def test_a_mistake_gets_one_sentence_and_exit_code_two(
     assert "Traceback" not in printed
 
 
+def test_an_output_that_cannot_be_written_is_named_without_a_traceback(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders / "a_file").write_text("in the way")
+    output = str(folders / "a_file" / "scores.csv")
+    assert (
+        main(["score", str(folders / "seed_0"), "--references", str(folders / "references"), "--output", output]) == 2
+    )
+    printed = capsys.readouterr().err
+    assert "a_file" in printed
+    assert "Check that the path exists" in printed
+
+
 def test_check_lists_every_problem_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = make_phantom(tmp_path / "dataset", seed=3, cases=4)
     images = sorted((dataset / "imagesTr").iterdir())
