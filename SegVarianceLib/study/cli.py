@@ -105,6 +105,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
     plan = _command(commands, "plan", commands_study.plan)
     plan.add_argument("dataset", help="MSD or nnU-Net raw folder, with dataset.json")
     plan.add_argument("study", help="new folder for the study")
+    plan.add_argument("--configuration", default=_defaults.configuration, help="name of this recipe in all scores")
     plan.add_argument("--seeds", type=int, default=_defaults.seeds, help="trainings of the same recipe")
     plan.add_argument("--first-seed", type=int, default=_defaults.first_seed, help="seeds count up from here")
     plan.add_argument(

@@ -76,6 +76,7 @@ def plan(arguments: Namespace) -> int:
         groups=None if arguments.groups is None else Path(arguments.groups),
         group_column=arguments.group_column,
         budget=arguments.budget,
+        configuration=arguments.configuration,
         device=arguments.device,
         threads_per_run=arguments.threads,
         keep_probabilities=not arguments.no_probabilities,
