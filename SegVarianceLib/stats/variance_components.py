@@ -74,3 +74,26 @@ def luck_ratio(squares: MeanSquares) -> Estimate | None:
     freedom = squares.seeds - 1, (squares.seeds - 1) * (squares.cases - 1)
     upper, lower = stats.f.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], *freedom)
     return Estimate(*(max(0.0, float(bound) - 1) for bound in (ratio, ratio / upper, ratio / lower)))
+
+
+@dataclass(frozen=True)
+class PilotVariances:
+    """What makes the error of a difference of two recipes, per seed and case: the squared error with k seeds each and n
+    cases is 2 seed / k + case_difference / n + 2 residual / (k n).
+
+    ``seed``: of a training's own effect, ``residual``: of one training on one case; both are means of the two recipes (with
+    cross-validation a training is a whole pass). ``case_difference``: of a case's own difference between the recipes.
+    """
+
+    seed: float
+    case_difference: float
+    residual: float
+
+
+def pilot_variances(a: np.ndarray, b: np.ndarray) -> PilotVariances:
+    """Method of moments from ``a`` and ``b`` [seed, case] on the same cases, at least 2 seeds each; negative ones as 0."""
+    arms = [MeanSquares.of(values) for values in (a, b)]
+    residual = float(np.mean([arm.residual for arm in arms]))
+    seed = float(np.mean([(arm.seed - arm.residual) / arm.cases for arm in arms]))
+    of_cases = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) - sum(arm.residual / arm.seeds for arm in arms)
+    return PilotVariances(max(0.0, seed), max(0.0, float(of_cases)), residual)
