@@ -17,6 +17,7 @@ from ..core.errors import SegVarianceError
 from ..core.seeding import generator
 from ..evaluation.score_table import ScoreTable
 from .ensemble_gain import EnsembleGain, ensemble_gain
+from .intervals import CONFIDENCE, Estimate
 from .multiplicity import holm
 from .score_cube import ScoreCube, higher_is_better, metric_of_column
 from .seed_matrix import FOREGROUND_MEAN, Exclusion, SeedMatrix
@@ -28,7 +29,7 @@ from .selection import (
     selection_alone,
 )
 from .tests import SIGNIFICANCE_LEVEL, PairwiseTests, pairwise_tests
-from .variance_components import CONFIDENCE, Estimate, MeanSquares, VarianceShares, luck_ratio, variance_shares
+from .variance_components import MeanSquares, VarianceShares, luck_ratio, variance_shares
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from .variance_components import CONFIDENCE, Estimate, MeanSquares
+from .intervals import CONFIDENCE, Estimate
+from .variance_components import MeanSquares
 
 KNOWN_RESIDUAL = 0.25
 """Share of the residual's part in the seeds' variance that is counted as known, since it is also measured, with many

@@ -7,16 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+from .intervals import CONFIDENCE, Estimate
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..core.catalog import Facts
+from .intervals import Estimate
 from .seed_study import SeedStudy
-from .variance_components import Estimate
 
 
 def findings(study: SeedStudy) -> tuple[str, ...]:
