@@ -15,6 +15,7 @@ from scipy import stats
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
 from ..core.seeding import generator
+from ..ensemble.subsets import subset_configurations
 from ..evaluation.score_table import ScoreTable
 from .ensemble_gain import EnsembleGain, ensemble_gain
 from .intervals import CONFIDENCE, Estimate
@@ -125,6 +126,7 @@ class SeedStudies:
 def seed_studies(table: ScoreTable, random_seed: int = 0) -> SeedStudies:
     """Study each metric that the table holds, per configuration and structure, and for the mean over structures.
 
+    Configurations that hold ensembles of some seeds of another are no recipes: ``ensemble_size`` studies them.
     ``random_seed`` feeds only the simulation of selection alone, one stream per (number of seeds, number of cases), so
     neither the order of lines nor names of cases or structures change a number.
     """
@@ -135,7 +137,10 @@ def seed_studies(table: ScoreTable, random_seed: int = 0) -> SeedStudies:
 
     studies: list[SeedStudy] = []
     not_studied: list[str] = []
+    subsets = subset_configurations((score.configuration, score.member) for score in table.scores)
     for column, configuration in dict.fromkeys((score.metric, score.configuration) for score in table.scores):
+        if configuration in subsets:
+            continue
         try:
             cube = ScoreCube.of(table, configuration, metric_of_column(column))
         except SegVarianceError as error:

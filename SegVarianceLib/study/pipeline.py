@@ -43,10 +43,12 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
         write_json(study.environment_path, environment())
         step.say("study_started", runs=len(study.runs), done=sum(map(study.is_done, study.runs)))
         try:
+            stages.require_free_names(study)
             step.begin("train")
             train(study, jobs, step)
             step.begin("ensemble")
             stages.ensemble(study, step.progress)
+            stages.ensemble_groups(study, step.progress)
             step.begin("clean")
             stages.clean(study, step.progress)
             step.begin("score")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..core.files import read_json, sha256_of_file, sha256_of_json, write_json
+from ..core.errors import SegVarianceError
+from ..core.files import read_json, safe_name, sha256_of_file, sha256_of_json, write_json
 from ..ensemble.folders import ensemble_folders
 from ..ensemble.postprocessing import clean_folder
 from ..ensemble.rules import RULES
+from ..ensemble.subsets import Group, draw_groups, subset_configuration
 from ..evaluation.evaluate import Member, score_members
 from ..evaluation.score_table import Score, ScoreTable
 from ..plan.runs import Run
@@ -32,16 +34,25 @@ def ensemble(study: StudyFolder, progress: Progress) -> None:
     """Every rule over all seeds of each configuration, on held-out cases only; label maps in ``ensembles/``."""
     for configuration in study.plan.configurations:
         for rule in rules_of(study):
-            probabilities = RULES.function(rule).reads == "probabilities"
-            members = [_pass_files(study, configuration.name, seed, probabilities) for seed in study.plan.seeds]
-            folder = study.ensemble(configuration.name, rule)
-            what = f"Ensemble {RULES.facts(rule).title.lower()}"
+            members = [_pass_files(study, configuration.name, seed, rule) for seed in study.plan.seeds]
+            named = _named(progress, f"Ensemble {RULES.facts(rule).title.lower()}")
+            _combine(study, rule, members, _digests(members), study.ensemble(configuration.name, rule), named)
 
-            def make() -> None:
-                ending = study.dataset.file_ending
-                ensemble_folders(rule, members, study.labels, folder, ending, _named(progress, what))  # noqa: B023
 
-            _unless_current(study, f"ensembles/{configuration.name}/{rule}", _digests(members), [folder], make)
+def ensemble_groups(study: StudyFolder, progress: Progress) -> None:
+    """The first rule over groups of some of the seeds, from which is read what averaging k trainings gains.
+
+    Every size reads a member's files at most once, as does the digest of all.
+    """
+    groups = groups_of(study)
+    for configuration in study.plan.configurations if groups else ():
+        files = {seed: _pass_files(study, configuration.name, seed, rules_of(study)[0]) for seed in study.plan.seeds}
+        digests = {seed: _digests([files[seed]]) for seed in study.plan.seeds}
+        for size, number, group in groups:
+            folder = _group_folder(study, configuration.name, size, number)
+            inputs = [group.member, *(digest for seed in group.seeds for digest in digests[seed])]
+            named = _named(progress, f"Ensemble of {size} seeds, group {number}, case")
+            _combine(study, group.rule, [files[seed] for seed in group.seeds], inputs, folder, named)
 
 
 def clean(study: StudyFolder, progress: Progress) -> None:
@@ -49,7 +60,7 @@ def clean(study: StudyFolder, progress: Progress) -> None:
     step, structures = study.plan.clean_up, study.labels.structures
     for configuration in study.plan.configurations:
         for rule in rules_of(study):
-            files = _ensemble_files(study, configuration.name, rule)
+            files = _ensemble_files(study, study.ensemble(configuration.name, rule))
             folder = study.ensemble(configuration.name, rule + CLEANED)
 
             def make() -> None:
@@ -103,9 +114,55 @@ def rules_of(study: StudyFolder) -> tuple[str, ...]:
     return tuple(facts.id for facts in RULES if kept or RULES.function(facts.id).reads != "probabilities")
 
 
-def _pass_files(study: StudyFolder, configuration: str, seed: int, probabilities: bool) -> dict[str, Path]:
-    """Case to file for one seed: each held-out case as predicted by the fold that never saw it."""
-    where = study.probabilities if probabilities else study.prediction
+def groups_of(study: StudyFolder) -> tuple[tuple[int, int, Group], ...]:
+    """Size, number and seeds of each ensemble of some of the seeds, the same in every configuration."""
+    drawn = [draw_groups(rule, study.plan.seeds, study.plan.split_seed) for rule in rules_of(study)[:1]]
+    return tuple(
+        (size, number, group)
+        for of_size in drawn
+        for size, groups in of_size.items()
+        for number, group in enumerate(groups)
+    )
+
+
+def require_free_names(study: StudyFolder) -> None:
+    """Refuse a plan in which ensembles of some of the seeds could not have a configuration's name of their own.
+
+    Raises:
+        SegVarianceError: another configuration of the plan has that name already, or it would be too long for a folder.
+    """
+    names = [configuration.name for configuration in study.plan.configurations]
+    for name in names:
+        for size in dict.fromkeys(size for size, _, _ in groups_of(study)):
+            made = safe_name(subset_configuration(name, size), "name of a configuration's ensembles")
+            if made in names:
+                raise SegVarianceError(
+                    f"Configuration {made!r} has the name under which ensembles of {size} seeds of {name!r} are kept. "
+                    f"Give it another name in {study.plan_path}."
+                )
+
+
+def _combine(
+    study: StudyFolder,
+    rule: str,
+    members: Sequence[Mapping[str, Path]],
+    inputs: Sequence[str],
+    folder: Path,
+    progress: Callable[[int, int], object],
+) -> None:
+    def make() -> None:
+        ensemble_folders(rule, members, study.labels, folder, study.dataset.file_ending, progress)
+
+    _unless_current(study, folder.relative_to(study.root).as_posix(), inputs, [folder], make)
+
+
+def _group_folder(study: StudyFolder, configuration: str, size: int, number: int) -> Path:
+    return study.ensemble(subset_configuration(configuration, size), f"group_{number}")
+
+
+def _pass_files(study: StudyFolder, configuration: str, seed: int, rule: str) -> dict[str, Path]:
+    """Case to file that the rule reads, for one seed: each held-out case as predicted by the fold that never saw it."""
+    where = study.probabilities if RULES.function(rule).reads == "probabilities" else study.prediction
     return {
         case_id: where(Run(configuration, fold, seed), case_id)
         for fold, cases in enumerate(study.folds)
@@ -113,13 +170,12 @@ def _pass_files(study: StudyFolder, configuration: str, seed: int, probabilities
     }
 
 
-def _ensemble_files(study: StudyFolder, configuration: str, name: str) -> dict[str, Path]:
-    folder, ending = study.ensemble(configuration, name), study.dataset.file_ending
-    return {case_id: folder / f"{case_id}{ending}" for case_id in study.held_out_cases}
+def _ensemble_files(study: StudyFolder, folder: Path) -> dict[str, Path]:
+    return {case_id: folder / f"{case_id}{study.dataset.file_ending}" for case_id in study.held_out_cases}
 
 
 def _scored(study: StudyFolder) -> list[dict[Member, dict[str, Path]]]:
-    """Members with their files, in batches that share their cases: the runs of each fold, then all ensembles."""
+    """Members with their files, in batches that share their cases: the runs of each fold, all ensembles, groups by size."""
     names = [configuration.name for configuration in study.plan.configurations]
     batches = []
     for fold, cases in enumerate(study.folds):
@@ -133,8 +189,14 @@ def _scored(study: StudyFolder) -> list[dict[Member, dict[str, Path]]]:
             }
         )
     ensembles = [(name, rule + ending) for name in names for rule in rules_of(study) for ending in ("", CLEANED)]
-    together = {Member(name, ensemble): _ensemble_files(study, name, ensemble) for name, ensemble in ensembles}
-    return [*batches, together] if together else batches
+    folders = {Member(name, ensemble): study.ensemble(name, ensemble) for name, ensemble in ensembles}
+    by_size: dict[int, dict[Member, Path]] = {}
+    for size, number, group in groups_of(study):
+        for name in names:
+            member = Member(subset_configuration(name, size), group.member, seed=number)
+            by_size.setdefault(size, {})[member] = _group_folder(study, name, size, number)
+    together = [batch for batch in (folders, *by_size.values()) if batch]
+    return [*batches, *({who: _ensemble_files(study, where) for who, where in batch.items()} for batch in together)]
 
 
 def _scores(
@@ -150,7 +212,7 @@ def _picture(study: StudyFolder, case_id: str) -> CaseFiles:
     name = study.plan.configurations[0].name
     fold = next(number for number, cases in enumerate(study.folds) if case_id in cases.held_out)
     run = Run(name, fold, study.plan.seeds[0])
-    predictions = {rule: _ensemble_files(study, name, rule)[case_id] for rule in rules_of(study)[:1]}
+    predictions = {rule: _ensemble_files(study, study.ensemble(name, rule))[case_id] for rule in rules_of(study)[:1]}
     predictions[run.member] = study.prediction(run, case_id)
     return CaseFiles(case_id, study.case(case_id).images[0], 0, study.reference(case_id), predictions)
 
