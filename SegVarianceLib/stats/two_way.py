@@ -74,34 +74,28 @@ def _combined(case_differences: np.ndarray, arms: Sequence[np.ndarray]) -> TwoWa
     counts = np.array([each.seeds for each in squares])
     case = float(case_differences.var(ddof=1) / n)
     seeds = np.array([each.seed / each.cases / each.seeds for each in squares])
-    seed = float(seeds.sum())
-    residual = sum(each.residual / each.cases / each.seeds for each in squares)
-    variance = max(case + seed - residual, case, seed)
-    return TwoWay(
-        float(case_differences.mean()),
-        case,
-        seed,
-        residual,
-        variance,
-        _freedom(variance, case, residual, seeds, counts, n),
-    )
+    residual = float(sum(each.residual / each.cases / each.seeds for each in squares))
+    variance, freedom = variance_and_freedom(case, seeds, residual, counts, n)
+    return TwoWay(float(case_differences.mean()), case, float(seeds.sum()), residual, float(variance), float(freedom))
 
 
-def _freedom(variance: float, case: float, residual: float, seeds: np.ndarray, counts: np.ndarray, n: int) -> float:
-    """Degrees of freedom by Satterthwaite, of what ``variance`` is made of, at least those of the smaller arm.
+def variance_and_freedom(
+    case: np.ndarray | float, seeds: np.ndarray, residual: np.ndarray | float, counts: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The variance of the difference and its degrees of freedom by Satterthwaite, at least those of the smaller arm.
 
+    ``seeds`` [arm, ...] are the arms' parts, ``counts`` [arm] their numbers of seeds; everything else goes by element.
     Welch's degrees of freedom of the seeds are held at what they would be were all recipes equally lucky: with 3 seeds
     against 10, a small spread that the 3 have by chance must not look like knowledge.
     """
-    least = float(counts.min() - 1)
-    seed = float(seeds.sum())
-    if variance == 0:
-        return least
+    seed = seeds.sum(axis=0)
+    variance = np.maximum(case + seed - residual, np.maximum(case, seed))
     equal = (1 / counts).sum() ** 2 / (1 / (counts**2 * (counts - 1))).sum()
     with np.errstate(invalid="ignore", divide="ignore"):
-        welch = seed**2 / (seeds**2 / (counts - 1)).sum()
-    seed_freedom = min(welch, equal) if seed else equal
-    unknown_seed = max(seed - KNOWN_RESIDUAL * residual, 0.0)
-    spread = max(case - residual, 0.0) ** 2 / (n - 1) + unknown_seed**2 / seed_freedom
-    # Where neither part is above the residual, both measure the residual: the cases with n - 1, the seeds with as many or so.
-    return max(variance**2 / max(spread, variance**2 / (2.0 * (n - 1))), least)
+        # 0 / 0 where nothing varies; fmin and fmax then take their other side.
+        welch = seed**2 / ((1 / (counts - 1)) @ seeds**2)
+        unknown_seed = np.maximum(seed - KNOWN_RESIDUAL * residual, 0.0)
+        spread = np.maximum(case - residual, 0.0) ** 2 / (n - 1) + unknown_seed**2 / np.fmin(welch, equal)
+        # Where neither part is above the residual, both measure the residual: the cases with n - 1, the seeds with as many or so.
+        freedom = variance**2 / np.maximum(spread, variance**2 / (2.0 * (n - 1)))
+    return variance, np.fmax(freedom, counts.min() - 1.0)
