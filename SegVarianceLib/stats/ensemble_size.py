@@ -52,7 +52,8 @@ class EnsembleSize:
 class EnsembleCurve:
     """Every size from a single training to all ``seeds`` seeds, on the same ``cases`` throughout.
 
-    ``enough``: the fewest members of which it is shown that the ensemble of all seeds is better by less than ``d0``.
+    ``enough``: the fewest members of which it is shown that the ensemble of all seeds is better by less than ``d0``. One
+    group alone cannot show it: it may be a lucky one.
     """
 
     configuration: str
@@ -81,16 +82,16 @@ def cube_with_groups(table: ScoreTable, configuration: str, metric: Facts) -> Sc
     Raises:
         SegVarianceError: as ``ScoreCube.of``.
     """
-    pairs = {(score.configuration, score.member) for score in table.scores}
+    lines = [score for score in table.scores if score.metric == metric.id]
+    pairs = {(score.configuration, score.member) for score in lines}
     groups = {pair for pair in pairs if base_configuration(*pair) == configuration}
-    scores = tuple(
+    scores = [score for score in lines if score.configuration == configuration]
+    scores += [
         Score(configuration, None, None, s.member, s.case, s.structure, s.metric, s.value, s.note)
+        for s in lines
         if (s.configuration, s.member) in groups
-        else s
-        for s in table.scores
-        if s.metric == metric.id
-    )
-    return ScoreCube.of(ScoreTable(scores), configuration, metric)
+    ]
+    return ScoreCube.of(ScoreTable(tuple(scores or table.scores)), configuration, metric)
 
 
 def ensemble_curve(cube: ScoreCube, structure: str, d0: float) -> EnsembleCurve:
@@ -130,7 +131,7 @@ def ensemble_curve(cube: ScoreCube, structure: str, d0: float) -> EnsembleCurve:
         tuple(cube.cases[case] for case in kept),
         sizes,
         d0,
-        next(size.members for size in sizes if size.behind.high < d0),
+        next((size.members for size in sizes if size.groups > 1 and size.behind.high < d0), len(cube.seeds)),
         _exclusions(cube, ensembles, chosen(cube, structure) & ~counted),
     )
 
@@ -193,8 +194,9 @@ def _exclusions(cube: ScoreCube, ensembles: list[str], dropped: np.ndarray) -> t
     names = (*cube.seeds, *cube.ensembles)
     used = [row for row, name in enumerate(names) if row < len(cube.seeds) or name in ensembles]
     found = []
-    for case, structure in np.argwhere(dropped):
-        gaps = Counter(cube.gaps[key] for row in used if (key := (row, int(case), int(structure))) in cube.gaps)
+    for case, structure in map(tuple, np.argwhere(dropped).tolist()):
+        lacking = [row for row in used if np.isnan(cube.values[row, case, structure])]
+        gaps = Counter(cube.gaps[row, case, structure] for row in lacking)
         reason = "; ".join(f"{gap}: {times} of {len(used)} seeds and ensembles" for gap, times in sorted(gaps.items()))
         found.append(Exclusion(cube.cases[case], cube.structures[structure], reason))
     return tuple(found)
