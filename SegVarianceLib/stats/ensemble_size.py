@@ -217,7 +217,7 @@ def enough_sentence(curve: EnsembleCurve) -> str:
     """How many members are enough."""
     bound = f"{curve.d0:g} {curve.metric.unit}".rstrip()
     if curve.enough == curve.seeds:
-        return f"Fewer than all {curve.seeds} members are not shown to be within {bound} of the ensemble of all."
+        return f"It is not shown that fewer than all {curve.seeds} members come within {bound} of the ensemble of all."
     behind = curve.of_size(curve.enough).behind
     who = "A single training is" if curve.enough == 1 else f"{curve.enough} members are"
     return (

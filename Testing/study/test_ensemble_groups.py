@@ -54,7 +54,7 @@ def test_a_group_is_the_mean_of_its_own_seeds_probabilities(four_seeds: StudyFol
         for fold, cases in enumerate(four_seeds.folds):
             case_id = cases.held_out[0]
             files = [four_seeds.probabilities(Run("default", fold, seed), case_id) for seed in group.seeds]
-            total = sum(read_probabilities(path)[0].astype(int) for path in files)
+            total = np.sum([read_probabilities(path)[0].astype(int) for path in files], axis=0)
             made = four_seeds.root / "ensembles" / "default_x2" / f"group_{number}" / f"{case_id}.nii.gz"
             assert np.array_equal(read_label_map(made).array, total.argmax(axis=0))
 

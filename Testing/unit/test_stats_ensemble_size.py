@@ -176,7 +176,7 @@ def test_sentences_carry_number_interval_and_number_of_groups() -> None:
         "3 members are within 0.005 of the ensemble of all 10: 0.0047 worse (90 % interval of what is lost 0.0047 to 0.0047)."
     )
     assert enough_sentence(curve_of(table_of(flat, 0.02), 0.5)).startswith("A single training is within 0.5 of")
-    assert "Fewer than all 10 members are not shown" in enough_sentence(curve_of(table_of(flat, 0.02), 0.0001))
+    assert "It is not shown that fewer than all 10 members" in enough_sentence(curve_of(table_of(flat, 0.02), 0.0001))
     worse = curve_of(table_of(flat, -0.02))
     assert "worsens Dice (a) by 0.0100" in gain_sentence(worse, 2)
     assert "0.0180 better" in enough_sentence(worse)
