@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+from operator import itemgetter
 from pathlib import Path
+from sys import intern
+from typing import NamedTuple
 
 from ..core.errors import SegVarianceError
 from ..core.files import write_text
@@ -20,8 +25,7 @@ FALSE_ALARM = "false alarm"
 """Note where only the prediction has it: Dice 0, surface Dice 0, distances without a value."""
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """One value. ``fold`` and ``seed`` are None where they do not apply (an ensemble, somebody else's predictions).
 
     ``member`` names who predicted within a configuration: ``seed_3``, or an ensemble such as ``mean_probability``.
@@ -39,7 +43,9 @@ class Score:
     note: str = ""
 
 
-COLUMNS = tuple(field.name for field in fields(Score))
+COLUMNS = Score._fields
+_KEY = COLUMNS.index("value")
+"""What stands before the value says whose it is: once in a table."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,19 @@ class ScoreTable:
             tuple(s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items()))
         )
 
+    @cached_property
+    def groups(self) -> Mapping[tuple[str, str], Sequence[Score]]:
+        """The scores of each (configuration, metric), both in order of first appearance."""
+        groups: dict[tuple[str, str], list[Score]] = {}
+        for score in self.scores:
+            groups.setdefault((score.configuration, score.metric), []).append(score)
+        return groups
+
     def write(self, path: Path) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(["" if cell is None else cell for cell in astuple(score)] for score in self.scores)
+        writer.writerows(["" if cell is None else cell for cell in score] for score in self.scores)
         write_text(path, text.getvalue())
 
     @classmethod
@@ -74,13 +88,7 @@ class ScoreTable:
         """
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
-                reader = csv.DictReader(file)
-                lacking = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-                if lacking:
-                    raise SegVarianceError(
-                        f"{path} lacks the columns {', '.join(lacking)}. Expected: {', '.join(COLUMNS)}."
-                    )
-                scores = tuple(_parse(row, f"{path}, line {reader.line_num}") for row in reader)
+                scores = tuple(_parsed(file, path))
         except FileNotFoundError:
             raise SegVarianceError(f"{path} does not exist. Score the predictions first (segvariance score).") from None
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -89,30 +97,53 @@ class ScoreTable:
         return cls(scores)
 
 
-def _parse(row: dict[str, str], where: str) -> Score:
-    if any(row[column] is None for column in COLUMNS):
-        raise SegVarianceError(f"{where}: the line has too few cells. Expected {len(COLUMNS)}: {', '.join(COLUMNS)}.")
-    try:
-        value = float(row["value"]) if row["value"] else None
-        fold, seed = (int(row[column]) if row[column] else None for column in ("fold", "seed"))
-    except ValueError as error:
-        raise SegVarianceError(
-            f"{where}: {error}. Fold and seed are whole numbers or empty, value is a number or empty."
-        ) from None
-    if value is not None and not math.isfinite(value):
-        raise SegVarianceError(
-            f"{where}: value {row['value']!r} is not finite. Leave the cell empty and say why in 'note'."
-        )
-    text = {column: row[column] for column in ("configuration", "member", "case", "structure", "metric", "note")}
-    return Score(fold=fold, seed=seed, value=value, **text)
-
-
-def _refuse_duplicates(scores: Iterable[Score], path: Path) -> None:
-    seen: set[tuple] = set()
-    for score in scores:
-        key = (score.configuration, score.fold, score.seed, score.member, score.case, score.structure, score.metric)
-        if key in seen:
-            raise SegVarianceError(
-                f"{path} holds two lines for {key}. Keep one: which of them counts cannot be guessed."
+def _parsed(file: Iterable[str], path: Path) -> Iterator[Score]:
+    """A score for each line that is not empty; other columns than ``COLUMNS`` are passed over."""
+    reader = csv.reader(file)
+    header = next(reader, [])
+    lacking = [column for column in COLUMNS if column not in header]
+    if lacking:
+        raise SegVarianceError(f"{path} lacks the columns {', '.join(lacking)}. Expected: {', '.join(COLUMNS)}.")
+    twice = [column for column in COLUMNS if header.count(column) > 1]
+    if twice:
+        raise SegVarianceError(f"{path} has the columns {', '.join(twice)} twice. Keep the one that counts.")
+    cells_of = itemgetter(*map(header.index, COLUMNS))
+    for line in reader:
+        try:
+            configuration, fold, seed, member, case, structure, metric, value, note = cells_of(line)
+            number = float(value) if value else None
+            if number is not None and not isfinite(number):
+                raise SegVarianceError(
+                    f"{path}, line {reader.line_num}: value {value!r} is not finite. "
+                    "Leave the cell empty and say why in 'note'."
+                )
+            # Half a million lines share a few hundred names: kept once each, they are found by address.
+            yield Score(
+                intern(configuration),
+                int(fold) if fold else None,
+                int(seed) if seed else None,
+                intern(member),
+                intern(case),
+                intern(structure),
+                intern(metric),
+                number,
+                intern(note),
             )
-        seen.add(key)
+        except IndexError:
+            if line:
+                raise SegVarianceError(
+                    f"{path}, line {reader.line_num}: the line has too few cells. "
+                    f"Expected {len(COLUMNS)}: {', '.join(COLUMNS)}."
+                ) from None
+        except ValueError as error:
+            raise SegVarianceError(
+                f"{path}, line {reader.line_num}: {error}. "
+                "Fold and seed are whole numbers or empty, value is a number or empty."
+            ) from None
+
+
+def _refuse_duplicates(scores: Sequence[Score], path: Path) -> None:
+    keys = [score[:_KEY] for score in scores]
+    if len(set(keys)) < len(keys):
+        key = next(key for key, count in Counter(keys).items() if count > 1)
+        raise SegVarianceError(f"{path} holds two lines for {key}. Keep one: which of them counts cannot be guessed.")

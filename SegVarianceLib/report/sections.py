@@ -72,6 +72,11 @@ def headline(studies: Sequence[SeedStudy]) -> Markup:
 def _left_out(study: SeedStudy) -> Markup:
     """Nothing where every seed has a value for everything."""
     sentences = []
+    if study.left_out_seeds:
+        sentences.append(
+            f"Seeds left out, because they lack cases and keeping them would cost more: "
+            f"{', '.join(map(str, study.left_out_seeds))}."
+        )
     if study.incomplete_seeds:
         sentences.append(f"Seeds that lack cases: {', '.join(map(str, study.incomplete_seeds))}.")
     if study.exclusions:

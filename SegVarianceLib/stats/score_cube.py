@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
-from ..evaluation.score_table import Score, ScoreTable
+from ..evaluation.score_table import FALSE_ALARM, MISSED, Score, ScoreTable
 from ..metrics.metric import facts_of_column
 
 NO_ROW = "no score"
@@ -21,8 +21,11 @@ class ScoreCube:
     """All values of one configuration and metric.
 
     ``values`` is [row, case, structure], rows being ``seeds`` (ascending) and then ``ensembles``; NaN where the table
-    has no value, and then ``gaps[row, case, structure]`` (indices) says why. With cross-validation a seed is its whole
-    k-fold pass: the folds' cases stand side by side.
+    has no value. In the same shape ``gaps`` says why (text, empty where there is a value), and ``missed`` is true where
+    the structure was missed or a false alarm, whether that has a value (Dice 0) or none (a distance).
+
+    With cross-validation a seed is its whole k-fold pass: the folds' cases stand side by side, and ``folds`` says by
+    case which one predicted it. All None unless the lines of every seed say so.
     """
 
     configuration: str
@@ -32,16 +35,19 @@ class ScoreCube:
     cases: tuple[str, ...]
     structures: tuple[str, ...]
     values: np.ndarray
-    gaps: Mapping[tuple[int, int, int], str]
+    gaps: np.ndarray
+    missed: np.ndarray
+    folds: tuple[int | None, ...]
 
     @classmethod
     def of(cls, table: ScoreTable, configuration: str, metric: Facts) -> ScoreCube:
         """Sort the lines of ``configuration`` and ``metric`` into a cube; the order of lines never matters.
 
         Raises:
-            SegVarianceError: no such line, or a case twice in one seed or ensemble (two folds, or two members).
+            SegVarianceError: no such line, a case twice in one seed or ensemble (two folds, or two members), or a case
+                that one seed predicted by another fold than the next.
         """
-        scores = [s for s in table.scores if s.configuration == configuration and s.metric == metric.id]
+        scores = table.groups.get((configuration, metric.id))
         if not scores:
             raise SegVarianceError(
                 f"The scores hold no {metric.id!r} of configuration {configuration!r}. They hold: "
@@ -52,29 +58,68 @@ class ScoreCube:
         cases = tuple(sorted({s.case for s in scores}))
         structures = tuple(dict.fromkeys(s.structure for s in scores))
         names: tuple[int | str, ...] = (*seeds, *ensembles)
-        rows = {name: row for row, name in enumerate(names)}
-        case_at = {case: i for i, case in enumerate(cases)}
-        structure_at = {structure: i for i, structure in enumerate(structures)}
+        shape = len(names), len(cases), len(structures)
+        row, case, structure = _positions(names), _positions(cases), _positions(structures)
+        cells = np.ravel_multi_index(
+            (
+                [row[s.member if s.seed is None else s.seed] for s in scores],
+                [case[s.case] for s in scores],
+                [structure[s.structure] for s in scores],
+            ),
+            shape,
+        )
+        if (np.bincount(cells) > 1).any():
+            raise SegVarianceError(_twice(scores, cells))
+        values = np.full(shape, np.nan)
+        values.flat[cells] = [np.nan if s.value is None else s.value for s in scores]
+        gaps = np.full(shape, NO_ROW, dtype=object)
+        gaps.flat[cells] = ["" if s.value is not None else s.note or "no value" for s in scores]
+        missed = np.zeros(shape, dtype=bool)
+        missed.flat[cells] = [s.note in (MISSED, FALSE_ALARM) for s in scores]
+        folds = _folds(scores, cases)
+        return cls(configuration, metric, seeds, ensembles, cases, structures, values, gaps, missed, folds)
 
-        values = np.full((len(rows), len(cases), len(structures)), np.nan)
-        gaps = dict.fromkeys(np.ndindex(values.shape), NO_ROW)
-        seen: set[tuple[int, int, int]] = set()
-        for score in scores:
-            key = (rows[_row_name(score)], case_at[score.case], structure_at[score.structure])
-            if key in seen:
-                raise SegVarianceError(_twice(score))
-            seen.add(key)
-            if score.value is None:
-                gaps[key] = score.note or "no value"
-            else:
-                values[key] = score.value
-                del gaps[key]
-        return cls(configuration, metric, seeds, ensembles, cases, structures, values, gaps)
+    def without(self, seeds: Collection[int]) -> ScoreCube:
+        """The same cube without the rows of these seeds."""
+        rows = [self.seeds.index(seed) for seed in seeds]
+        return replace(
+            self,
+            seeds=tuple(seed for seed in self.seeds if seed not in seeds),
+            values=np.delete(self.values, rows, axis=0),
+            gaps=np.delete(self.gaps, rows, axis=0),
+            missed=np.delete(self.missed, rows, axis=0),
+        )
+
+    def on(self, cases: Sequence[str], structures: Sequence[str]) -> ScoreCube:
+        """The same rows for these cases and structures, in this order; a case that the cube lacks is a gap throughout."""
+        case, structure = _positions(self.cases), _positions(self.structures)
+        known = [at for at, name in enumerate(cases) if name in case]
+        there = np.ix_(range(len(self.values)), known, range(len(structures)))
+        here = np.ix_(
+            range(len(self.values)), [case[cases[at]] for at in known], [structure[name] for name in structures]
+        )
+        shape = len(self.values), len(cases), len(structures)
+        values, gaps, missed = np.full(shape, np.nan), np.full(shape, NO_ROW, dtype=object), np.zeros(shape, dtype=bool)
+        values[there], gaps[there], missed[there] = self.values[here], self.gaps[here], self.missed[here]
+        folds = tuple(self.folds[case[name]] if name in case else None for name in cases)
+        return replace(
+            self, cases=tuple(cases), structures=tuple(structures), values=values, gaps=gaps, missed=missed, folds=folds
+        )
 
     @property
     def seed_values(self) -> np.ndarray:
         """[seed, case, structure]"""
         return self.values[: len(self.seeds)]
+
+    @property
+    def seed_gaps(self) -> np.ndarray:
+        """[seed, case, structure]"""
+        return self.gaps[: len(self.seeds)]
+
+    @property
+    def seed_missed(self) -> np.ndarray:
+        """[seed, case, structure]"""
+        return self.missed[: len(self.seeds)]
 
     def ensemble_values(self, ensemble: str) -> np.ndarray:
         """[case, structure]"""
@@ -97,11 +142,37 @@ def higher_is_better(metric: Facts) -> bool:
     return metric.best is not None and metric.worst is not None and metric.best > metric.worst
 
 
-def _row_name(score: Score) -> int | str:
-    return score.member if score.seed is None else score.seed
+def _positions(names: Sequence) -> dict:
+    return {name: position for position, name in enumerate(names)}
 
 
-def _twice(score: Score) -> str:
+def _folds(scores: Sequence[Score], cases: Sequence[str]) -> tuple[int | None, ...]:
+    """The fold of each case; ensembles do not count, and one line without a fold leaves all unknown."""
+    said = {(s.case, s.fold, s.seed) for s in scores if s.seed is not None}
+    seeds_of: dict[str, dict[int, list[int]]] = {}
+    for case, fold, seed in said:
+        if fold is not None:
+            seeds_of.setdefault(case, {}).setdefault(fold, []).append(seed)
+    for case in cases:
+        if len(seeds_of.get(case, ())) > 1:
+            raise SegVarianceError(_two_splits(scores[0].configuration, case, seeds_of[case]))
+    if any(fold is None for _, fold, _ in said):
+        return (None,) * len(cases)
+    return tuple(next(iter(seeds_of.get(case, ())), None) for case in cases)
+
+
+def _two_splits(configuration: str, case: str, seeds_of: Mapping[int, Sequence[int]]) -> str:
+    found = ", ".join(f"fold {fold} (seeds {', '.join(map(str, sorted(seeds_of[fold])))})" for fold in sorted(seeds_of))
+    return (
+        f"Configuration {configuration!r}: case {case!r} was predicted by {found}. The split must be the same for all "
+        "seeds, or they differ by more than their training luck: train them with one split, or compare them as two "
+        "configurations."
+    )
+
+
+def _twice(scores: Sequence[Score], cells: np.ndarray) -> str:
+    first = np.unique(cells, return_index=True)[1]
+    score = scores[np.setdiff1d(np.arange(len(cells)), first)[0]]
     who = f"ensemble {score.member!r}" if score.seed is None else f"seed {score.seed}"
     return (
         f"Configuration {score.configuration!r}: {who} scores case {score.case!r}, {score.structure!r} twice "

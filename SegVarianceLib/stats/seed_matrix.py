@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
-from .score_cube import NO_ROW, ScoreCube
-
-FOREGROUND_MEAN = "foreground mean"
-"""The structure's name where a case's value is its mean over structures."""
-
-MIN_SEEDS = 2
-MIN_CASES = 3
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """A structure of a case that counts for no seed, because at least one seed has no value for it."""
-
-    case: str
-    structure: str
-    reason: str
+from .patients import fold_of_columns, images_by_column, over_images
+from .score_cube import ScoreCube, metric_of_column
+from .shared_cells import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, SharedCells, seeds_that_lack_lines
 
 
 @dataclass(frozen=True)
@@ -34,7 +22,13 @@ class SeedMatrix:
     patients (intersected before anything is averaged). In the foreground mean, a case's value is the mean over its
     structures that count; a structure that all agree is absent therefore leaves the others of that case in. What does
     not count is listed in ``exclusions``, and a missed structure's distance is among them: no number is invented, the
-    miss itself shows as Dice 0. ``incomplete_seeds`` lack lines that other seeds have.
+    miss itself shows as Dice 0. ``failures`` [seed, case] is true where the seed missed a structure of the case or saw
+    one that is not there, whether that cell counts or not.
+
+    With patients, each of ``cases`` is a patient: the mean of its ``images`` images (their number, by case).
+    ``left_out_seeds`` are not in the matrix, because their runs are missing; ``incomplete_seeds`` are in it and lack
+    lines that other seeds have. ``folds`` (by case) are all None where unknown, and where configurations compared have
+    other splits; ``notes`` are sentences to print beside every figure made from the matrix, and say so.
     """
 
     configuration: str
@@ -43,31 +37,107 @@ class SeedMatrix:
     seeds: tuple[int, ...]
     cases: tuple[str, ...]
     values: np.ndarray
+    failures: np.ndarray
+    images: tuple[int, ...]
+    folds: tuple[int | None, ...]
     exclusions: tuple[Exclusion, ...] = ()
     incomplete_seeds: tuple[int, ...] = ()
+    left_out_seeds: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, cube: ScoreCube, structure: str) -> SeedMatrix:
-        """The matrix of one structure, or of ``FOREGROUND_MEAN``.
+        """The matrix of one configuration alone; errors as in ``matched``."""
+        return matched([cube], structure)[0]
+
+    @classmethod
+    def of_array(
+        cls,
+        values: np.ndarray,
+        configuration: str,
+        metric: str,
+        structure: str = FOREGROUND_MEAN,
+        folds: Sequence[int] | None = None,
+    ) -> SeedMatrix:
+        """From ``values`` [seed, case] made elsewhere; seeds and cases are numbered, so arrays of one width match.
+
+        Args:
+            metric: a column of ``scores.csv``, such as ``dice`` or ``hd95_mm``.
+            folds: the fold that predicted each case; None for a hold-out.
 
         Raises:
-            SegVarianceError: fewer than 2 seeds, or fewer than 3 cases that every seed has scored.
+            SegVarianceError: not a table of finite numbers, fewer than 3 cases, or not as many folds as cases.
         """
-        counted = np.isfinite(cube.seed_values).all(axis=0) & chosen(cube, structure)
-        kept = np.flatnonzero(counted.any(axis=1))
-        incomplete = _incomplete_seeds(cube)
-        if len(cube.seeds) < MIN_SEEDS or len(kept) < MIN_CASES:
-            raise SegVarianceError(_too_small(cube, structure, len(kept), incomplete))
+        values = np.asarray(values, dtype=float)
+        if values.ndim != 2 or not values.shape[0] or values.shape[1] < MIN_CASES or not np.isfinite(values).all():
+            raise SegVarianceError(
+                f"{configuration!r}: expected finite numbers [seed, case] with at least {MIN_CASES} cases, found shape "
+                f"{values.shape} with {np.isfinite(values).sum()} finite number(s). Leave out what not every seed has."
+            )
+        seeds, cases = values.shape
+        if folds is not None and len(folds) != cases:
+            raise SegVarianceError(f"{configuration!r}: {len(folds)} folds for {cases} cases. Give one fold a case.")
+        digits = len(str(cases - 1))
         return cls(
-            cube.configuration,
-            cube.metric,
-            structure,
-            cube.seeds,
-            tuple(cube.cases[case] for case in kept),
-            mean_of_counted(cube.seed_values[:, kept], counted[kept]),
-            _exclusions(cube, chosen(cube, structure) & ~counted),
-            incomplete,
+            configuration=configuration,
+            metric=metric_of_column(metric),
+            structure=structure,
+            seeds=tuple(range(seeds)),
+            cases=tuple(f"{case:0{digits}}" for case in range(cases)),
+            values=values,
+            failures=np.zeros(values.shape, dtype=bool),
+            images=(1,) * cases,
+            folds=(None,) * cases if folds is None else tuple(folds),
         )
+
+
+def matched(
+    cubes: Sequence[ScoreCube], structure: str, patients: Mapping[str, str] | None = None, min_seeds: int = MIN_SEEDS
+) -> tuple[SeedMatrix, ...]:
+    """One matrix per configuration, all on the same cases in the same order.
+
+    Seeds whose runs are missing are left out where that keeps more values (``SharedCells.of``).
+
+    Args:
+        cubes: one per configuration, all of one metric.
+        structure: one that all cubes have, or ``FOREGROUND_MEAN``, for which all must have the same ones.
+        patients: patient of each case, where there are several images of a patient (``dataset.splits.read_groups``).
+        min_seeds: how many each configuration must have.
+
+    Raises:
+        SegVarianceError: cubes of several metrics, or without the structure; a case without a patient, or a patient in two
+            folds; fewer than ``min_seeds`` seeds, or fewer than 3 cases (patients) that every seed has scored.
+    """
+    shared = SharedCells.of(cubes, structure, min_seeds)
+    counts = np.asarray(shared.counted.any(axis=1))
+    of_column = images_by_column(shared.cubes[0].cases, patients)
+    kept = {
+        name: [case for case in images if counts[case]] for name, images in of_column.items() if counts[images].any()
+    }
+    if len(kept) < MIN_CASES or any(len(cube.seeds) < min_seeds for cube in shared.cubes):
+        raise SegVarianceError(_too_small(shared, structure, len(kept), min_seeds))
+    all_images = {name: of_column[name] for name in kept}
+    folds = [fold_of_columns(cube.folds, all_images) for cube in shared.cubes]
+    notes = _notes_on_splits(shared.cubes, tuple(kept), folds)
+    images = tuple(map(len, kept.values()))
+    return tuple(
+        SeedMatrix(
+            configuration=cube.configuration,
+            metric=cube.metric,
+            structure=structure,
+            seeds=cube.seeds,
+            cases=tuple(kept),
+            values=over_images(np.add, _case_means(cube, shared.counted), kept.values()) / images,
+            failures=over_images(np.logical_or, np.asarray(cube.seed_missed.any(axis=2)), all_images.values()),
+            images=images,
+            folds=(None,) * len(kept) if notes else folds[0],
+            exclusions=shared.exclusions,
+            incomplete_seeds=seeds_that_lack_lines(cube),
+            left_out_seeds=left_out,
+            notes=notes,
+        )
+        for cube, left_out in zip(shared.cubes, shared.left_out_seeds, strict=True)
+    )
 
 
 def chosen(cube: ScoreCube, structure: str) -> np.ndarray:
@@ -76,42 +146,49 @@ def chosen(cube: ScoreCube, structure: str) -> np.ndarray:
 
 
 def mean_of_counted(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of ``values`` [..., case, structure], only where ``counted`` [case, structure] is true."""
-    return np.where(counted, values, 0.0).sum(axis=-1) / counted.sum(axis=-1)
+    """Mean over the last axis of ``values`` [..., case, structure], only where ``counted`` [case, structure] is true.
+
+    The same to the last bit in whatever order the structures stand.
+    """
+    return np.sort(np.where(counted, values, 0.0), axis=-1).sum(axis=-1) / counted.sum(axis=-1)
 
 
-def _exclusions(cube: ScoreCube, dropped: np.ndarray) -> tuple[Exclusion, ...]:
-    """Why each (case, structure) in ``dropped`` [case, structure] does not count, by seed."""
-    found = []
-    for case, structure in np.argwhere(dropped):
-        seeds_of: dict[str, list[int]] = {}
-        for row, seed in enumerate(cube.seeds):
-            reason = cube.gaps.get((row, int(case), int(structure)))
-            if reason is not None:
-                seeds_of.setdefault(reason, []).append(seed)
-        reason = "; ".join(f"{reason}: {_named(seeds, len(cube.seeds))}" for reason, seeds in seeds_of.items())
-        found.append(Exclusion(cube.cases[case], cube.structures[structure], reason))
-    return tuple(found)
+def _case_means(cube: ScoreCube, counted: np.ndarray) -> np.ndarray:
+    """[seed, case]; NaN where no structure counts."""
+    kept = counted.any(axis=1)
+    means = np.full(cube.seed_values.shape[:2], np.nan)
+    means[:, kept] = mean_of_counted(cube.seed_values[:, kept], counted[kept])
+    return means
 
 
-def _incomplete_seeds(cube: ScoreCube) -> tuple[int, ...]:
-    """Seeds without a line where another seed has one (a case scored only by an ensemble is nobody's lack)."""
-    lacking = np.zeros(cube.seed_values.shape, dtype=bool)
-    for (row, case, structure), reason in cube.gaps.items():
-        if reason == NO_ROW and row < len(cube.seeds):
-            lacking[row, case, structure] = True
-    by_seed = np.flatnonzero((lacking & ~lacking.all(axis=0)).any(axis=(1, 2)))
-    return tuple(cube.seeds[row] for row in by_seed)
-
-
-def _named(seeds: list[int], of: int) -> str:
-    return "all seeds" if len(seeds) == of else f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-
-
-def _too_small(cube: ScoreCube, structure: str, cases: int, incomplete: tuple[int, ...]) -> str:
-    lacking = f" Seeds that lack cases: {', '.join(map(str, incomplete))}." if incomplete else ""
+def _notes_on_splits(
+    cubes: Sequence[ScoreCube], cases: Sequence[str], folds: Sequence[tuple[int | None, ...]]
+) -> tuple[str, ...]:
+    """A sentence where the ``folds`` of the cubes, each by case, are not the same."""
+    differ = [case for case in range(len(cases)) if len({of_cube[case] for of_cube in folds}) > 1]
+    if not differ:
+        return ()
+    named = (
+        f"{cube.configuration!r} by {'an unknown fold' if of_cube[differ[0]] is None else f'fold {of_cube[differ[0]]}'}"
+        for cube, of_cube in zip(cubes, folds, strict=True)
+    )
     return (
-        f"{cube.metric.title} of {structure!r}, configuration {cube.configuration!r}: {len(cube.seeds)} seed(s) share "
-        f"{cases} scored case(s); a seed study needs {MIN_SEEDS} seeds and {MIN_CASES} cases.{lacking} "
+        f"The configurations do not share one split ({len(differ)} of {len(cases)} cases differ): case "
+        f"{cases[differ[0]]!r} was predicted in {', in '.join(named)}. Folds are therefore not used, and the difference "
+        "holds the luck of two splits.",
+    )
+
+
+def _too_small(shared: SharedCells, structure: str, cases: int, min_seeds: int) -> str:
+    who = ", ".join(f"configuration {cube.configuration!r}: {len(cube.seeds)} seed(s)" for cube in shared.cubes)
+    incomplete = [
+        f"{', '.join(map(str, seeds))} of {cube.configuration!r}"
+        for cube, left_out in zip(shared.cubes, shared.left_out_seeds, strict=True)
+        if (seeds := (*left_out, *seeds_that_lack_lines(cube)))
+    ]
+    lacking = f" Seeds that lack cases: {'; '.join(incomplete)}." if incomplete else ""
+    return (
+        f"{shared.cubes[0].metric.title} of {structure!r}, {who} share {cases} scored case(s) or patient(s); needed are "
+        f"{min_seeds} seed(s) of each and {MIN_CASES} cases.{lacking} "
         "With fewer, nothing can separate the recipe from the luck of one training: train more seeds or score more cases."
     )

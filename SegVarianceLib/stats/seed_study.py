@@ -101,6 +101,7 @@ class SeedStudy:
     ensembles: tuple[EnsembleGain, ...]
     exclusions: tuple[Exclusion, ...]
     incomplete_seeds: tuple[int, ...]
+    left_out_seeds: tuple[int, ...]
     values: np.ndarray = field(repr=False, compare=False)
     """[seed, case], as in ``seeds`` and ``cases``."""
 
@@ -152,7 +153,7 @@ def seed_studies(table: ScoreTable, random_seed: int = 0) -> SeedStudies:
             except SegVarianceError as error:
                 not_studied.append(str(error))
                 continue
-            gains, without = _ensemble_gains(cube, structure)
+            gains, without = _ensemble_gains(cube.without(matrix.left_out_seeds), structure)
             not_studied.extend(without)
             studies.append(study_seeds(matrix, simulated(len(matrix.seeds), len(matrix.cases)), gains))
     return SeedStudies(tuple(studies), tuple(not_studied))
@@ -200,6 +201,7 @@ def study_seeds(matrix: SeedMatrix, alone: SelectionAlone, ensembles: tuple[Ense
         ensembles=ensembles,
         exclusions=matrix.exclusions,
         incomplete_seeds=matrix.incomplete_seeds,
+        left_out_seeds=matrix.left_out_seeds,
         values=matrix.values,
     )
 

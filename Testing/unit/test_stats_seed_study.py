@@ -33,7 +33,7 @@ def table_of(values: np.ndarray, metric: str = "dice", folds: int | None = None,
 
 
 def change(table: ScoreTable, wanted: Callable[[Score], bool], **fields: object) -> ScoreTable:
-    return ScoreTable(tuple(replace(s, **fields) if wanted(s) else s for s in table.scores))  # type: ignore[arg-type]
+    return ScoreTable(tuple(s._replace(**fields) if wanted(s) else s for s in table.scores))  # type: ignore[arg-type]
 
 
 def with_ensemble(table: ScoreTable, values: np.ndarray, name: str = "mean_probability") -> ScoreTable:
@@ -108,7 +108,7 @@ def test_the_order_of_lines_and_all_names_change_no_number(values: np.ndarray) -
     lines = list(table.scores)
     random.Random(0).shuffle(lines)
     renamed = ScoreTable(
-        tuple(replace(s, case=f"z{99 - int(s.case[5:])}", seed=None if s.seed is None else 50 - s.seed) for s in lines)
+        tuple(s._replace(case=f"z{99 - int(s.case[5:])}", seed=None if s.seed is None else 50 - s.seed) for s in lines)
     )
     one, other = study_of(table, FOREGROUND_MEAN).to_json(), study_of(renamed, FOREGROUND_MEAN).to_json()
     for key in ("mean", "lowest", "highest", "sd_between_seeds"):
@@ -127,20 +127,35 @@ def test_a_seed_of_five_folds_is_one_complete_pass(values: np.ndarray) -> None:
 
 def test_a_case_predicted_by_two_folds_is_refused(values: np.ndarray) -> None:
     table = table_of(values, folds=5)
-    twice = ScoreTable((*table.scores, replace(table.scores[0], fold=3)))
+    twice = ScoreTable((*table.scores, table.scores[0]._replace(fold=3)))
     with pytest.raises(SegVarianceError, match=r"seed 0 scores case 'case_0', 'a' twice"):
         ScoreCube.of(twice, "recipe", metric_of_column("dice"))
 
 
 def test_an_incomplete_pass_is_named_and_cases_are_intersected_first(values: np.ndarray) -> None:
-    table = table_of(values, folds=5)
+    # Five seeds, so that three cases less cost as much as a seed less, and the seed stays.
+    table = table_of(values[:5], folds=5)
     lacking = ScoreTable(tuple(s for s in table.scores if not (s.seed == 4 and s.fold == 2)))
     study = study_of(lacking, "a")
     kept = [c for c in range(15) if c % 5 != 2]
-    assert study.incomplete_seeds == (4,)
+    assert (study.incomplete_seeds, study.left_out_seeds) == ((4,), ())
     assert len(study.cases) == 12
     assert {(e.case, e.reason) for e in study.exclusions} == {(f"case_{c}", "no score: seed 4") for c in (2, 7, 12)}
-    assert study.mean == pytest.approx(values[:, kept, 0].mean())
+    assert study.mean == pytest.approx(values[:5, kept, 0].mean())
+
+
+def test_a_seed_whose_run_is_missing_leaves_the_others_their_cases_in_the_study_and_in_the_ensembles_gain(
+    values: np.ndarray,
+) -> None:
+    table = with_ensemble(table_of(values, folds=5), values.max(axis=0))
+    lacking = ScoreTable(tuple(s for s in table.scores if not (s.seed == 4 and s.fold == 2)))
+    study = study_of(lacking, "a")
+    assert (study.incomplete_seeds, study.left_out_seeds) == ((), (4,))
+    assert (len(study.cases), study.exclusions) == (15, ())
+    kept = [0, 1, 2, 3, 5]
+    assert study.mean == pytest.approx(values[kept, :, 0].mean())
+    assert study.ensembles[0].cases == 15
+    assert study.ensembles[0].single_mean == pytest.approx(values[kept, :, 0].mean())
 
 
 def test_a_missed_structure_takes_its_case_out_of_distances_for_every_seed_and_is_listed(values: np.ndarray) -> None:
@@ -183,7 +198,7 @@ def test_an_ensemble_is_compared_on_the_cases_that_all_have(values: np.ndarray) 
 
 def test_what_cannot_be_studied_is_said_and_the_rest_is_studied(values: np.ndarray) -> None:
     lonely = change(table_of(values[:1]), lambda s: True, configuration="alone")
-    both = ScoreTable((*table_of(values).scores, *lonely.scores, replace(lonely.scores[0], metric="beauty")))
+    both = ScoreTable((*table_of(values).scores, *lonely.scores, lonely.scores[0]._replace(metric="beauty")))
     result = seed_studies(both)
     assert [study.structure for study in result.studies] == [FOREGROUND_MEAN, "a", "b"]
     assert len(result.not_studied) == 4
@@ -239,7 +254,7 @@ def test_a_share_that_is_not_zero_never_reads_as_zero(share: float, text: str) -
 
 def test_a_matrix_of_a_name_that_is_no_structure_is_refused(values: np.ndarray) -> None:
     cube = ScoreCube.of(table_of(values), "recipe", metric_of_column("dice"))
-    with pytest.raises(SegVarianceError, match="share 0 scored case"):
+    with pytest.raises(SegVarianceError, match="'recipe' lacks liver"):
         SeedMatrix.of(cube, "liver")
     with pytest.raises(SegVarianceError, match="They hold: dice of recipe"):
         ScoreCube.of(table_of(values), "other", metric_of_column("dice"))
