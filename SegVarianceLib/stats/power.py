@@ -189,8 +189,8 @@ def _points() -> np.ndarray:
 def _smallest(enough: Callable[[int], bool], low: int, high: int) -> int | None:
     """The smallest number from ``low`` to ``high`` that is enough.
 
-    Found by halves, as if more were never less: with few seeds, a few more cases can cost up to 2 points of power, since the
-    test then leans on the seeds, of which it knows less.
+    Found by halves, as if more were never less. With 2 or 3 seeds that is not quite so: more cases make the test lean on
+    the seeds, of which it then knows less, and can cost a few points of power.
     """
     reached = low
     while not enough(reached):
