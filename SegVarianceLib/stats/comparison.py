@@ -91,6 +91,7 @@ class Comparison:
     pilot: PilotVariances
     to_settle: ToSettle
     exclusions: tuple[Exclusion, ...]
+    notes: tuple[str, ...]
     random_seed: int
     p_holm: float | None = None
     a_values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
@@ -170,6 +171,7 @@ def compare_matrices(
         pilot=pilot,
         to_settle=to_settle(pilot, len(first), len(second), first.shape[1], d0),
         exclusions=a.exclusions,
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
         random_seed=random_seed,
         a_values=a.values,
         b_values=b.values,

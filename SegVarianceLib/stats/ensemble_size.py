@@ -19,9 +19,11 @@ from ..core.errors import SegVarianceError
 from ..ensemble.rules import RULES
 from ..ensemble.subsets import Group, base_configuration
 from ..evaluation.score_table import Score, ScoreTable
+from .comparison import smallest_difference_of
+from .comparisons import recipes_of
 from .intervals import CONFIDENCE, Estimate
-from .score_cube import ScoreCube, higher_is_better
-from .seed_matrix import MIN_CASES, MIN_SEEDS, Exclusion, chosen, mean_of_counted
+from .score_cube import ScoreCube, higher_is_better, metric_of_column
+from .seed_matrix import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, chosen, mean_of_counted
 from .two_way import two_way_of_one
 from .verdict import amount, number
 
@@ -92,6 +94,28 @@ def cube_with_groups(table: ScoreTable, configuration: str, metric: Facts) -> Sc
         if (s.configuration, s.member) in groups
     ]
     return ScoreCube.of(ScoreTable(tuple(scores or table.scores)), configuration, metric)
+
+
+def ensemble_curves(
+    table: ScoreTable, metric: str, d0: float | None = None
+) -> tuple[tuple[EnsembleCurve, ...], tuple[str, ...]]:
+    """Curves of every configuration that has ensembles, the mean over structures first; and why others have none.
+
+    ``metric`` is a column of the table; ``d0`` is in its unit, by default 0.01 or 1 mm.
+    """
+    facts = metric_of_column(metric)
+    bound = smallest_difference_of(facts) if d0 is None else d0
+    curves, without = [], []
+    for configuration in recipes_of(table):
+        cube = cube_with_groups(table, configuration, facts)
+        if len(cube.seeds) < MIN_SEEDS or not cube.ensembles:
+            continue
+        for structure in (*((FOREGROUND_MEAN,) if len(cube.structures) > 1 else ()), *cube.structures):
+            try:
+                curves.append(ensemble_curve(cube, structure, bound))
+            except SegVarianceError as error:
+                without.append(str(error))
+    return tuple(curves), tuple(without)
 
 
 def ensemble_curve(cube: ScoreCube, structure: str, d0: float) -> EnsembleCurve:

@@ -27,10 +27,10 @@ from ..evaluation.score_table import ScoreTable
 from ..plan.study_folder import StudyFolder
 from ..report.content import ReportContent
 from ..report.report import write_report
-from ..stats.seed_study import seed_studies
+from ..stats.study_statistics import study_statistics
 from . import stages
-from .commands_study import print_findings
-from .terminal import out, print_json, progress_bar
+from .commands_compare import read_scores
+from .terminal import out, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
 
@@ -124,32 +124,26 @@ def score(arguments: Namespace) -> int:
     return 0
 
 
-def compare(arguments: Namespace) -> int:
-    table = ScoreTable.read(_scores_path(Path(arguments.scores)))
-    if arguments.metric not in table.unique("metric"):
-        raise SegVarianceError(
-            f"There is no metric {arguments.metric!r} in the scores. They hold: {', '.join(table.unique('metric'))}."
-        )
-    studies = seed_studies(table.where(metric=arguments.metric))
-    if arguments.json:
-        print_json(studies.to_json())
-    else:
-        print_findings(studies)
-    return 0
-
-
 def report(arguments: Namespace) -> int:
-    given = Path(arguments.scores)
-    if given.is_dir():
+    given = Path(arguments.scores[0])
+    if len(arguments.scores) == 1 and given.is_dir():
         study = StudyFolder.open(given)
-        path = stages.report(study, stages.compare(study))
+        path = stages.report(study, stages.compare(study, arguments.d0))
     else:
-        table = ScoreTable.read(given)
+        table = read_scores(arguments.scores)
         path = Path(arguments.output) if arguments.output else given.with_name("report.html")
-        write_report(
-            path,
-            ReportContent(given.stem, (("Scores", given.name),), table, seed_studies(table), stages.PRIMARY_METRIC),
+        statistics = study_statistics(table, stages.PRIMARY_METRIC, arguments.d0)
+        names = ", ".join(Path(each).name for each in arguments.scores)
+        content = ReportContent(
+            names,
+            (("Scores", names),),
+            table,
+            statistics.studies,
+            stages.PRIMARY_METRIC,
+            comparisons=statistics.comparisons,
+            ensemble_curves=statistics.ensemble_curves,
         )
+        write_report(path, content)
     out.print(f"Report: {path}", markup=False)
     return 0
 
@@ -191,7 +185,3 @@ def _member(folder: Path, configuration: str) -> Member:
     name = folder.parent.name if folder.name == "predictions" else folder.name
     found = _SEED_IN_NAME.search(name)
     return Member(configuration, name, int(found[1]) if found else None)
-
-
-def _scores_path(given: Path) -> Path:
-    return StudyFolder.open(given).scores_path if given.is_dir() else given

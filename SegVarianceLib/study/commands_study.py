@@ -15,9 +15,9 @@ from ..dataset.dataset_json import open_dataset
 from ..dataset.phantom import make_phantom
 from ..evaluation.score_table import ScoreTable
 from ..plan.study_folder import StudyFolder
-from ..stats.seed_study import SeedStudies, seed_studies
-from ..stats.verdict import findings
+from ..stats.study_statistics import study_statistics
 from .facts import recipe_in_words, split_in_words
+from .findings import print_statistics
 from .new_study import Estimate, Wishes, plan_study
 from .pipeline import Stopped, run_study
 from .progress_display import STAGES, ProgressDisplay, duration_text
@@ -135,19 +135,6 @@ def stop(arguments: Namespace) -> int:
     return 0
 
 
-def print_findings(studies: SeedStudies) -> None:
-    """The sentences on the foreground mean of each configuration, which is the first of its studies."""
-    shown = set()
-    for found in studies.studies:
-        if found.configuration not in shown:
-            shown.add(found.configuration)
-            out.print(f"\n{found.configuration}, {found.structure}", style="bold", markup=False)
-            for sentence in findings(found):
-                out.print(f"  - {sentence}", markup=False)
-    for sentence in studies.not_studied:
-        out.print(f"  Not studied: {sentence}", markup=False, style="dim")
-
-
 def _run_here(study: StudyFolder, jobs: int | None) -> int:
     plan = study.plan
     try:
@@ -156,7 +143,8 @@ def _run_here(study: StudyFolder, jobs: int | None) -> int:
     except Stopped:
         out.print(f"Stopped; nothing is lost. Go on with: segvariance run {study.root}", markup=False)
         return 130
-    print_findings(seed_studies(ScoreTable.read(study.scores_path).where(metric=PRIMARY_METRIC)))
+    scores = ScoreTable.read(study.scores_path).where(metric=PRIMARY_METRIC)
+    print_statistics(study_statistics(scores, PRIMARY_METRIC))
     out.print(f"\nReport: {report}", markup=False)
     return 0
 

@@ -54,9 +54,9 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
             step.begin("score")
             stages.score(study, step.progress)
             step.begin("compare")
-            studies = stages.compare(study)
+            statistics = stages.compare(study)
             step.begin("report")
-            path = stages.report(study, studies)
+            path = stages.report(study, statistics)
         except Stopped:
             step.say("study_stopped")
             raise

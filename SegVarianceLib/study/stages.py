@@ -17,7 +17,7 @@ from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
 from ..report.content import CaseFiles, ReportContent, worst_cases
 from ..report.report import write_report
-from ..stats.seed_study import SeedStudies, seed_studies
+from ..stats.study_statistics import StudyStatistics, study_statistics
 from .facts import what_was_done
 
 Progress = Callable[[str, int, int], object]
@@ -83,21 +83,21 @@ def score(study: StudyFolder, progress: Progress) -> None:
     _unless_current(study, "scores", inputs, [study.scores_path], make)
 
 
-def compare(study: StudyFolder) -> SeedStudies:
-    """The seed study of all scores; ``statistics.json``."""
-    found = seed_studies(ScoreTable.read(study.scores_path))
+def compare(study: StudyFolder, smallest_difference: float | None = None) -> StudyStatistics:
+    """Everything that the scores say; ``statistics.json``."""
+    found = study_statistics(ScoreTable.read(study.scores_path), PRIMARY_METRIC, smallest_difference)
     write_json(study.statistics_path, found.to_json())
     return found
 
 
-def report(study: StudyFolder, studies: SeedStudies) -> Path:
+def report(study: StudyFolder, statistics: StudyStatistics) -> Path:
     """The HTML report of everything above; ``report.html``."""
     scores = ScoreTable.read(study.scores_path)
     content = ReportContent(
         title=study.plan.title,
         what_was_done=what_was_done(study),
         scores=scores,
-        studies=studies,
+        statistics=statistics,
         primary_metric=PRIMARY_METRIC,
         pictures=tuple(_picture(study, case_id) for case_id in worst_cases(scores, PRIMARY_METRIC, _PICTURED_CASES)),
         labels=study.labels,

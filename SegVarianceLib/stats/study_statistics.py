@@ -1,0 +1,50 @@
+"""Everything that can be said about a table of scores: each recipe's seeds, its ensembles, and recipes against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.errors import SegVarianceError
+from ..evaluation.score_table import ScoreTable
+from .comparisons import Comparisons, compare_recipes, recipes_of
+from .ensemble_size import EnsembleCurve, ensemble_curves
+from .seed_study import SeedStudies, seed_studies
+
+
+@dataclass(frozen=True)
+class StudyStatistics:
+    """``comparisons`` is None with a single recipe; ``studies.not_studied`` says in sentences whatever could not be made."""
+
+    studies: SeedStudies
+    ensemble_curves: tuple[EnsembleCurve, ...]
+    comparisons: Comparisons | None
+
+    def to_json(self) -> dict[str, Any]:
+        return self.studies.to_json() | {
+            "ensemble_sizes": [curve.to_json() for curve in self.ensemble_curves],
+            "comparisons": None if self.comparisons is None else self.comparisons.to_json(),
+        }
+
+
+def study_statistics(
+    table: ScoreTable, primary_metric: str, smallest_difference: float | None = None
+) -> StudyStatistics:
+    """All statistics of ``table``; comparisons by ``primary_metric`` first, then by every other metric it holds.
+
+    Raises:
+        SegVarianceError: the table has no ``primary_metric``.
+    """
+    metrics = table.unique("metric")
+    if primary_metric not in metrics:
+        raise SegVarianceError(f"The scores hold no {primary_metric!r}. They hold: {', '.join(metrics)}.")
+    curves, not_made = ensemble_curves(table, primary_metric, smallest_difference)
+    recipes, comparisons = recipes_of(table), None
+    if len(recipes) > 1:
+        try:
+            comparisons = compare_recipes(table, recipes, primary_metric, smallest_difference, further_metrics=metrics)
+        except SegVarianceError as error:  # one training each, for example; the seeds' figures still stand
+            not_made = (*not_made, str(error))
+    studies = seed_studies(table)
+    studies = replace(studies, not_studied=(*studies.not_studied, *not_made))
+    return StudyStatistics(studies, curves, comparisons)
