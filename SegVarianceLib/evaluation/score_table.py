@@ -44,15 +44,23 @@ class Score(NamedTuple):
 
 
 COLUMNS = Score._fields
+PATIENT = "patient"
+"""The column that a table has besides where patients have several images."""
+
+_CASE = COLUMNS.index("case")
 _KEY = COLUMNS.index("value")
 """What stands before the value says whose it is: once in a table."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """All scores of a study or of a comparison, in the order in which they were made."""
+    """All scores of a study or of a comparison, in the order in which they were made.
+
+    ``patients`` says whose image each case is, where a patient has several (column ``patient`` of the file); else None.
+    """
 
     scores: tuple[Score, ...]
+    patients: Mapping[str, str] | None = None
 
     def unique(self, column: str) -> tuple:
         """The distinct values of one column, in order of first appearance."""
@@ -61,7 +69,8 @@ class ScoreTable:
     def where(self, **wanted: object) -> ScoreTable:
         """Only the scores whose columns equal ``wanted``."""
         return ScoreTable(
-            tuple(s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items()))
+            tuple(s for s in self.scores if all(getattr(s, name) == value for name, value in wanted.items())),
+            self.patients,
         )
 
     @cached_property
@@ -75,8 +84,14 @@ class ScoreTable:
     def write(self, path: Path) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(["" if cell is None else cell for cell in score] for score in self.scores)
+        rows = (["" if cell is None else cell for cell in score] for score in self.scores)
+        if self.patients is None:
+            writer.writerow(COLUMNS)
+            writer.writerows(rows)
+        else:
+            writer.writerow((*COLUMNS, PATIENT))
+            patients = self.patients
+            writer.writerows([*row, patients.get(row[_CASE], "")] for row in rows)
         write_text(path, text.getvalue())
 
     @classmethod
@@ -86,19 +101,20 @@ class ScoreTable:
         Raises:
             SegVarianceError: missing file or columns, a value that is not a finite number, two lines for the same score.
         """
+        patients: dict[str, str] = {}
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
-                scores = tuple(_parsed(file, path))
+                scores = tuple(_parsed(file, path, patients))
         except FileNotFoundError:
             raise SegVarianceError(f"{path} does not exist. Score the predictions first (segvariance score).") from None
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise SegVarianceError(f"{path} cannot be read as CSV ({error}). Check the file.") from None
         _refuse_duplicates(scores, path)
-        return cls(scores)
+        return cls(scores, patients if any(patients.values()) else None)
 
 
-def _parsed(file: Iterable[str], path: Path) -> Iterator[Score]:
-    """A score for each line that is not empty; other columns than ``COLUMNS`` are passed over."""
+def _parsed(file: Iterable[str], path: Path, patients: dict[str, str]) -> Iterator[Score]:
+    """A score for each line that is not empty; fills ``patients``. Columns that nobody knows are passed over."""
     reader = csv.reader(file)
     header = next(reader, [])
     lacking = [column for column in COLUMNS if column not in header]
@@ -108,6 +124,7 @@ def _parsed(file: Iterable[str], path: Path) -> Iterator[Score]:
     if twice:
         raise SegVarianceError(f"{path} has the columns {', '.join(twice)} twice. Keep the one that counts.")
     cells_of = itemgetter(*map(header.index, COLUMNS))
+    patient_at = header.index(PATIENT) if PATIENT in header else None
     for line in reader:
         try:
             configuration, fold, seed, member, case, structure, metric, value, note = cells_of(line)
@@ -116,6 +133,11 @@ def _parsed(file: Iterable[str], path: Path) -> Iterator[Score]:
                 raise SegVarianceError(
                     f"{path}, line {reader.line_num}: value {value!r} is not finite. "
                     "Leave the cell empty and say why in 'note'."
+                )
+            if patient_at is not None and patients.setdefault(case, line[patient_at]) != line[patient_at]:
+                raise SegVarianceError(
+                    f"{path}, line {reader.line_num}: case {case!r} is of patient {line[patient_at]!r}, and of "
+                    f"{patients[case]!r} above. Give each case one patient."
                 )
             # Half a million lines share a few hundred names: kept once each, they are found by address.
             yield Score(

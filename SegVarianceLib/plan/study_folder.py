@@ -67,6 +67,11 @@ class StudyFolder:
         return self.root / "splits.json"
 
     @property
+    def patients_path(self) -> Path:
+        """Patient of each case, where the study was planned with groups."""
+        return self.root / "patients.json"
+
+    @property
     def environment_path(self) -> Path:
         return self.root / "environment.json"
 
@@ -136,6 +141,16 @@ class StudyFolder:
 
     def map(self, configuration: str, name: str) -> Path:
         return self.root / "maps" / configuration / name
+
+    @cached_property
+    def patients(self) -> dict[str, str] | None:
+        """Patient of each case; None where each case is a patient of its own."""
+        if not self.patients_path.exists():
+            return None
+        content = read_json(self.patients_path)
+        if not isinstance(content, dict) or not all(isinstance(patient, str) for patient in content.values()):
+            raise SegVarianceError(f"{self.patients_path}: expected the patient's name of each case. Restore the file.")
+        return content
 
     @cached_property
     def plan(self) -> StudyPlan:

@@ -50,8 +50,8 @@ def verdict_sentence(comparison: Comparison) -> str:
         clear = " The difference is beyond luck, and still too small to matter." if c.lead.low * c.lead.high > 0 else ""
         return (
             f"The two are equivalent for your purpose: trained again and used on new patients, they are expected to differ by "
-            f"less than {d0} {c.metric.title} ({c.a.name} minus {c.b.name} {_signed(_difference(c), c.metric)}, 90 % interval "
-            f"{_signed_range(_difference(c, c.equivalence), c.metric)}).{clear}"
+            f"less than {d0} {c.metric.title} ({c.a.name} minus {c.b.name} {_signed(difference(c), c.metric)}, 90 % interval "
+            f"{signed_range(difference(c, c.equivalence), c.metric)}).{clear}"
         )
     return (
         f"Not settled. {leader} is ahead by {amount(abs(c.lead.value), c.metric, 1)} {c.metric.title} (95 % interval "
@@ -125,7 +125,7 @@ def new_data_sentences(comparison: Comparison) -> tuple[str, ...]:
     return (
         f"All of this is for these {new.folds} splits. Had other cases been there to train on, the difference "
         f"({comparison.a.name} minus {comparison.b.name}) could lie between "
-        f"{_signed_range(_difference(comparison, new.difference), comparison.metric)} (95 %, Nadeau and Bengio).",
+        f"{signed_range(difference(comparison, new.difference), comparison.metric)} (95 %, Nadeau and Bengio).",
     )
 
 
@@ -135,11 +135,11 @@ def amount_of_d0(comparison: Comparison) -> str:
 
 def difference_text(comparison: Comparison) -> str:
     """a minus b as measured, in the metric's unit, with its 95 % interval: ``+0.0123 (+0.0050 to +0.0196)``."""
-    found = _difference(comparison)
-    return f"{_signed(found, comparison.metric)} ({_signed_range(found, comparison.metric)})"
+    found = difference(comparison)
+    return f"{_signed(found, comparison.metric)} ({signed_range(found, comparison.metric)})"
 
 
-def _difference(comparison: Comparison, lead: Estimate | None = None) -> Estimate:
+def difference(comparison: Comparison, lead: Estimate | None = None) -> Estimate:
     """A lead (positive where a is better) as a minus b in the metric's own direction."""
     lead = comparison.lead if lead is None else lead
     return lead if higher_is_better(comparison.metric) else Estimate(-lead.value, -lead.high, -lead.low)
@@ -162,7 +162,8 @@ def _signed(estimate: Estimate, metric: Facts) -> str:
     return f"{estimate.value:+.{3 if metric.unit else 4}f}"
 
 
-def _signed_range(estimate: Estimate, metric: Facts) -> str:
+def signed_range(estimate: Estimate, metric: Facts) -> str:
+    """The bounds with their signs: ``+0.0050 to +0.0196``."""
     digits = 3 if metric.unit else 4
     return f"{estimate.low:+.{digits}f} to {estimate.high:+.{digits}f}"
 

@@ -21,9 +21,6 @@ from .score_cube import ScoreCube, metric_of_column
 from .seed_matrix import FOREGROUND_MEAN, SeedMatrix, matched
 from .verdict import amount
 
-Patients = Mapping[str, str]
-"""Case id to patient: images of one patient are averaged into one case."""
-
 
 @dataclass(frozen=True)
 class Comparisons:
@@ -56,7 +53,6 @@ def compare_recipes(
     recipes: Sequence[str],
     metric: str,
     smallest_difference: float | None = None,
-    patients: Patients | None = None,
     random_seed: int = 0,
     further_metrics: Sequence[str] = (),
 ) -> Comparisons:
@@ -84,10 +80,10 @@ def compare_recipes(
         cubes = {name: ScoreCube.of(table, name, metric_of_column(column)) for name in recipes}
         structures = _structures(cubes.values())
         for structure in structures:
-            found = _all_pairs(cubes, structure, d0, patients, random_seed, sentences)
+            found = _all_pairs(cubes, structure, d0, random_seed, sentences)
             (primary if (column, structure) == (metric, structures[0]) else others).extend(found)
         if column == metric and len(recipes) > 2:
-            ranking = _ranking(cubes, structures[0], patients, random_seed, sentences)
+            ranking = _ranking(cubes, structures[0], random_seed, sentences)
     if not primary:
         raise SegVarianceError(" ".join(dict.fromkeys(sentences)))
     corrected = tuple(_corrected(primary)) if len(primary) > 1 else tuple(primary)
@@ -106,14 +102,13 @@ def _all_pairs(
     cubes: Mapping[str, ScoreCube],
     structure: str,
     d0: float | None,
-    patients: Patients | None,
     random_seed: int,
     sentences: list[str],
 ) -> list[Comparison]:
     found = []
     for a, b in combinations(cubes, 2):
         try:
-            first, second = matched([cubes[a], cubes[b]], structure, patients, min_seeds=1)
+            first, second = matched([cubes[a], cubes[b]], structure, min_seeds=1)
             if min(len(first.seeds), len(second.seeds)) < 2:
                 sentences.append(one_training_sentence(first, second))
             else:
@@ -123,11 +118,9 @@ def _all_pairs(
     return found
 
 
-def _ranking(
-    cubes: Mapping[str, ScoreCube], structure: str, patients: Patients | None, random_seed: int, sentences: list[str]
-) -> Ranking | None:
+def _ranking(cubes: Mapping[str, ScoreCube], structure: str, random_seed: int, sentences: list[str]) -> Ranking | None:
     try:
-        return rank_recipes(matched(list(cubes.values()), structure, patients), random_seed)
+        return rank_recipes(matched(list(cubes.values()), structure), random_seed)
     except SegVarianceError as error:
         sentences.append(f"No ranks: {error}")
         return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import SegVarianceError
+from .patients import images_by_column, mean_over_images
 from .score_cube import ScoreCube, higher_is_better
 from .seed_matrix import chosen, mean_of_counted
 
@@ -45,17 +46,18 @@ def ensemble_gain(cube: ScoreCube, structure: str, ensemble: str) -> EnsembleGai
             f"Ensemble {ensemble!r} of configuration {cube.configuration!r} shares no case with a "
             f"{cube.metric.title} of {structure!r} with its seeds. Score both on the same cases."
         )
-    mean = float(mean_of_counted(values[kept], counted[kept]).mean())
-    seed_means = mean_of_counted(cube.seed_values[:, kept], counted[kept]).mean(axis=1)
-    single = float(seed_means.mean())
+    rows = mean_of_counted(np.concatenate([cube.seed_values, values[None]])[:, kept], counted[kept])
+    columns = images_by_column([cube.cases[case] for case in np.flatnonzero(kept)], cube.patients)
+    *seed_means, mean = (float(row.mean()) for row in mean_over_images(rows, columns.values()))
+    single = float(np.mean(seed_means))
     sign = 1 if higher_is_better(cube.metric) else -1
     lacking = np.flatnonzero((seeds_have & ~counted).any(axis=1))
     return EnsembleGain(
         ensemble,
-        int(kept.sum()),
+        len(columns),
         mean,
         single,
         mean - single,
-        float((sign * (mean - seed_means) > 0).mean()),
+        float((sign * (mean - np.array(seed_means)) > 0).mean()),
         tuple(cube.cases[case] for case in lacking),
     )

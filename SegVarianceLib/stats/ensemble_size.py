@@ -22,6 +22,7 @@ from ..evaluation.score_table import Score, ScoreTable
 from .comparison import smallest_difference_of
 from .comparisons import recipes_of
 from .intervals import CONFIDENCE, Estimate
+from .patients import images_by_column, mean_over_images
 from .score_cube import ScoreCube, higher_is_better, metric_of_column
 from .seed_matrix import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, chosen, mean_of_counted
 from .two_way import two_way_of_one
@@ -93,7 +94,7 @@ def cube_with_groups(table: ScoreTable, configuration: str, metric: Facts) -> Sc
         for s in lines
         if (s.configuration, s.member) in groups
     ]
-    return ScoreCube.of(ScoreTable(tuple(scores or table.scores)), configuration, metric)
+    return ScoreCube.of(ScoreTable(tuple(scores or table.scores), table.patients), configuration, metric)
 
 
 def ensemble_curves(
@@ -144,7 +145,8 @@ def ensemble_curve(cube: ScoreCube, structure: str, d0: float) -> EnsembleCurve:
             f"{cube.metric.title} of {structure!r}, configuration {cube.configuration!r}: the seeds and their ensembles "
             f"share {len(kept)} scored case(s), {MIN_CASES} are needed. Score all of them on the same cases."
         )
-    values = mean_of_counted(rows[:, kept], counted[kept])
+    columns = images_by_column([cube.cases[case] for case in kept], cube.patients)
+    values = mean_over_images(mean_of_counted(rows[:, kept], counted[kept]), columns.values())
     sizes = _sizes(cube, values, dict(zip(ensembles, values[len(cube.seeds) :], strict=True)), rule, groups)
     return EnsembleCurve(
         cube.configuration,
@@ -152,7 +154,7 @@ def ensemble_curve(cube: ScoreCube, structure: str, d0: float) -> EnsembleCurve:
         structure,
         rule,
         len(cube.seeds),
-        tuple(cube.cases[case] for case in kept),
+        tuple(columns),
         sizes,
         d0,
         next((size.members for size in sizes if size.groups > 1 and size.behind.high < d0), len(cube.seeds)),

@@ -7,6 +7,23 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from ..core.errors import SegVarianceError
+from .score_cube import ScoreCube
+
+
+def patients_of(cubes: Sequence[ScoreCube]) -> dict[str, str] | None:
+    """Patient of each case by all cubes together; None where none names any.
+
+    Raises:
+        SegVarianceError: two cubes name different patients for one case.
+    """
+    together: dict[str, str] = {}
+    for case, patient in (pair for cube in cubes for pair in (cube.patients or {}).items()):
+        if together.setdefault(case, patient) != patient:
+            raise SegVarianceError(
+                f"Case {case!r} is of patient {together[case]!r} in some scores and of {patient!r} in others. "
+                "Give each case one patient."
+            )
+    return together or None
 
 
 def images_by_column(cases: Sequence[str], patients: Mapping[str, str] | None) -> dict[str, list[int]]:
@@ -20,7 +37,7 @@ def images_by_column(cases: Sequence[str], patients: Mapping[str, str] | None) -
         patient = case if patients is None else patients.get(case)
         if not patient:
             raise SegVarianceError(
-                f"Case {case!r} has no patient. Add it to the groups file: taken alone or left out, it would pass for "
+                f"Case {case!r} has no patient. Name it in the scores' column 'patient': taken alone or left out, it would pass for "
                 "independent of the others, or be missing in silence."
             )
         columns.setdefault(patient, []).append(position)
@@ -31,6 +48,11 @@ def over_images(operation: np.ufunc, values: np.ndarray, columns: Collection[Seq
     """Reduce ``values`` [seed, case] to [seed, column] by ``operation``, such as ``np.add``; no column is empty."""
     starts = np.cumsum([0, *map(len, columns)])[:-1]
     return operation.reduceat(values[:, [case for column in columns for case in column]], starts, axis=1)
+
+
+def mean_over_images(values: np.ndarray, columns: Collection[Sequence[int]]) -> np.ndarray:
+    """Mean of ``values`` [seed, case] over each column's images, [seed, column]."""
+    return over_images(np.add, values, columns) / [len(images) for images in columns]
 
 
 def fold_of_columns(folds: Sequence[int | None], columns: Mapping[str, Sequence[int]]) -> tuple[int | None, ...]:

@@ -25,7 +25,7 @@ class ScoreCube:
     the structure was missed or a false alarm, whether that has a value (Dice 0) or none (a distance).
 
     With cross-validation a seed is its whole k-fold pass: the folds' cases stand side by side, and ``folds`` says by
-    case which one predicted it. All None unless the lines of every seed say so.
+    case which one predicted it. All None unless the lines of every seed say so. ``patients`` are the table's.
     """
 
     configuration: str
@@ -38,6 +38,7 @@ class ScoreCube:
     gaps: np.ndarray
     missed: np.ndarray
     folds: tuple[int | None, ...]
+    patients: Mapping[str, str] | None = None
 
     @classmethod
     def of(cls, table: ScoreTable, configuration: str, metric: Facts) -> ScoreCube:
@@ -77,7 +78,9 @@ class ScoreCube:
         missed = np.zeros(shape, dtype=bool)
         missed.flat[cells] = [s.note in (MISSED, FALSE_ALARM) for s in scores]
         folds = _folds(scores, cases)
-        return cls(configuration, metric, seeds, ensembles, cases, structures, values, gaps, missed, folds)
+        return cls(
+            configuration, metric, seeds, ensembles, cases, structures, values, gaps, missed, folds, table.patients
+        )
 
     def without(self, seeds: Collection[int]) -> ScoreCube:
         """The same cube without the rows of these seeds."""

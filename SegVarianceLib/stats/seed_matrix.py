@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
-from .patients import fold_of_columns, images_by_column, over_images
+from .patients import fold_of_columns, images_by_column, mean_over_images, over_images, patients_of
 from .score_cube import ScoreCube, metric_of_column
 from .shared_cells import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, SharedCells, seeds_that_lack_lines
 
@@ -91,17 +91,15 @@ class SeedMatrix:
         )
 
 
-def matched(
-    cubes: Sequence[ScoreCube], structure: str, patients: Mapping[str, str] | None = None, min_seeds: int = MIN_SEEDS
-) -> tuple[SeedMatrix, ...]:
+def matched(cubes: Sequence[ScoreCube], structure: str, min_seeds: int = MIN_SEEDS) -> tuple[SeedMatrix, ...]:
     """One matrix per configuration, all on the same cases in the same order.
 
+    Images of one patient are averaged where the tables name patients (``ScoreTable.patients``).
     Seeds whose runs are missing are left out where that keeps more values (``SharedCells.of``).
 
     Args:
         cubes: one per configuration, all of one metric.
         structure: one that all cubes have, or ``FOREGROUND_MEAN``, for which all must have the same ones.
-        patients: patient of each case, where there are several images of a patient (``dataset.splits.read_groups``).
         min_seeds: how many each configuration must have.
 
     Raises:
@@ -110,7 +108,7 @@ def matched(
     """
     shared = SharedCells.of(cubes, structure, min_seeds)
     counts = np.asarray(shared.counted.any(axis=1))
-    of_column = images_by_column(shared.cubes[0].cases, patients)
+    of_column = images_by_column(shared.cubes[0].cases, patients_of(cubes))
     kept = {
         name: [case for case in images if counts[case]] for name, images in of_column.items() if counts[images].any()
     }
@@ -127,7 +125,7 @@ def matched(
             structure=structure,
             seeds=cube.seeds,
             cases=tuple(kept),
-            values=over_images(np.add, _case_means(cube, shared.counted), kept.values()) / images,
+            values=mean_over_images(_case_means(cube, shared.counted), kept.values()),
             failures=over_images(np.logical_or, np.asarray(cube.seed_missed.any(axis=2)), all_images.values()),
             images=images,
             folds=(None,) * len(kept) if notes else folds[0],

@@ -30,7 +30,8 @@ from .selection import (
     selection_alone,
 )
 from .tests import SIGNIFICANCE_LEVEL, PairwiseTests, pairwise_tests
-from .variance_components import MeanSquares, VarianceShares, luck_ratio, variance_shares
+from .variance_components import MeanSquares, luck_ratio
+from .variance_parts import VariancePart, variance_parts
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class SeedStudy:
     luck_ratio: Estimate | None
     expected_random_pairs: Estimate | None
     best_of_many: BestOfMany
-    variance: VarianceShares | None
+    variance: tuple[VariancePart, ...]
     ensembles: tuple[EnsembleGain, ...]
     exclusions: tuple[Exclusion, ...]
     incomplete_seeds: tuple[int, ...]
@@ -197,13 +198,17 @@ def study_seeds(matrix: SeedMatrix, alone: SelectionAlone, ensembles: tuple[Ense
         luck_ratio=ratio,
         expected_random_pairs=None if ratio is None else _expected_pairs(ratio, n),
         best_of_many=_best_of_many(sign * means, squares, ratio),
-        variance=variance_shares(squares),
+        variance=variance_parts([matrix.values], _known_folds(matrix)),
         ensembles=ensembles,
         exclusions=matrix.exclusions,
         incomplete_seeds=matrix.incomplete_seeds,
         left_out_seeds=matrix.left_out_seeds,
         values=matrix.values,
     )
+
+
+def _known_folds(matrix: SeedMatrix) -> np.ndarray | None:
+    return None if matrix.folds[0] is None else np.array(matrix.folds)
 
 
 def _seed_means(matrix: SeedMatrix, squares: MeanSquares) -> tuple[SeedMean, ...]:

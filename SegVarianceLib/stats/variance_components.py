@@ -34,25 +34,6 @@ class MeanSquares:
         )
 
 
-@dataclass(frozen=True)
-class VarianceShares:
-    """Shares of the variance of a single score (one seed, one case), point estimates; they add up to 1."""
-
-    case: float
-    seed: float
-    residual: float
-
-
-def variance_shares(squares: MeanSquares) -> VarianceShares | None:
-    """Method-of-moments components of the random two-way layout, negative ones as 0; None if no score differs."""
-    case = max(0.0, (squares.case - squares.residual) / squares.seeds)
-    seed = max(0.0, (squares.seed - squares.residual) / squares.cases)
-    total = case + seed + squares.residual
-    if total == 0:
-        return None
-    return VarianceShares(case / total, seed / total, squares.residual / total)
-
-
 def luck_ratio(squares: MeanSquares) -> Estimate | None:
     """lambda = n var_seed / var_residual: a seed's own effect against the noise of its mean over these n cases.
 

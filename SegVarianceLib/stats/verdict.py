@@ -75,6 +75,11 @@ def percent(share: float) -> str:
     return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
+def p_value(p: float) -> str:
+    """``p = 0.0123``; never ``p = 0``."""
+    return "p < 0.0001" if p < 0.00005 else f"p = {p:.4f}"
+
+
 def number(value: float, metric: Facts, extra_digits: int = 0) -> str:
     """Three decimals for a share such as Dice, two for millimetres; ``extra_digits`` for small differences."""
     return f"{value:.{(2 if metric.unit else 3) + extra_digits}f}"

@@ -12,7 +12,8 @@ from .. import __version__
 from ..core.errors import SegVarianceError
 from ..ensemble.postprocessing import CLEAN_UP
 from ..ensemble.rules import RULES
-from . import commands_folders, commands_study
+from ..stats.seed_matrix import FOREGROUND_MEAN
+from . import commands_compare, commands_folders, commands_power, commands_study
 from .new_study import Wishes
 
 CONTENTS = """\
@@ -33,7 +34,8 @@ Single steps, on a study or on plain folders of NIfTI or NRRD files
   ensemble   Combine the predictions of several folders.
   clean      Remove small components, and list what went.
   score      Score predictions against references: Dice, IoU, HD95, surface Dice.
-  compare    Say what seeds and ensembles do to the scores, beside what luck alone would do.
+  compare    Say what a difference between recipes is worth, and what seeds alone do.
+  power      Say how many trainings and cases would settle a difference.
   report     Write the HTML report.
 
 Each command has its own help: segvariance COMMAND --help
@@ -112,15 +114,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
         "--split", default=_defaults.split, metavar="holdout|K-fold", help="who is held out; the same for all seeds"
     )
     plan.add_argument("--split-seed", type=int, default=_defaults.split_seed, help="the only randomness of the split")
-    plan.add_argument(
-        "--groups",
-        default=None,
-        metavar="CSV",
-        help="keep groups together: a table with the columns case and --group-column",
-    )
-    plan.add_argument(
-        "--group-column", default=_defaults.group_column, help="column of --groups, for example the patient"
-    )
+    _add_groups(plan, "keep the images of one patient together")
     plan.add_argument(
         "--budget", default=_defaults.budget, help="length of one training: '2000 steps', '50 epochs' or '5 minutes'"
     )
@@ -198,15 +192,44 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
         "--tolerance-mm", type=float, default=_defaults.tolerance_mm, help="tolerance of the surface Dice"
     )
     _add_dataset(score)
+    _add_groups(score, "say which images are of one patient")
 
-    compare = _command(commands, "compare", commands_folders.compare)
-    compare.add_argument("scores", help="a study, or a scores.csv")
+    compare = _command(commands, "compare", commands_compare.compare)
+    _add_scores(compare)
+    compare.add_argument("--a", default=None, help="configuration (default: all pairs, or the seeds of the only one)")
+    compare.add_argument("--b", default=None, help="the other configuration")
     compare.add_argument("--metric", default="dice", help="column 'metric' of the scores")
+    compare.add_argument("--by", default=None, choices=("structure",), help="also each structure alone")
     _add_json(compare)
 
+    power = _command(commands, "power", commands_power.power_command)
+    _add_scores(power)
+    power.add_argument("--a", default=None, help="configuration of the pilot (default: the one or two that there are)")
+    power.add_argument("--b", default=None, help="the other configuration")
+    power.add_argument("--metric", default="dice", help="column 'metric' of the scores")
+    power.add_argument("--structure", default=FOREGROUND_MEAN, help="a structure, or the mean over all")
+    power.add_argument("--hours", type=float, default=None, help="of one training (default: as measured in a study)")
+    _add_json(power)
+
     report = _command(commands, "report", commands_folders.report)
-    report.add_argument("scores", help="a study, or a scores.csv")
+    _add_scores(report)
     report.add_argument("--output", default=None, help="the HTML file (default: report.html beside the scores)")
+
+
+def _add_groups(parser: argparse.ArgumentParser, purpose: str) -> None:
+    parser.add_argument(
+        "--groups", default=None, metavar="CSV", help=f"{purpose}: a table with the columns case and --group-column"
+    )
+    parser.add_argument(
+        "--group-column", default=_defaults.group_column, help="column of --groups, for example patient"
+    )
+
+
+def _add_scores(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scores", nargs="+", help="a study or a scores.csv; several are taken together")
+    parser.add_argument(
+        "--d0", type=float, default=None, help="smallest difference that matters (default: 0.01, or 1 mm of a distance)"
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

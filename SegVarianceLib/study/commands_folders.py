@@ -19,6 +19,7 @@ from ..dataset.image_io import (
     write_label_map,
     write_probabilities,
 )
+from ..dataset.splits import read_groups
 from ..ensemble.folders import ensemble_folders
 from ..ensemble.postprocessing import clean_folder
 from ..ensemble.rules import RULES
@@ -113,11 +114,12 @@ def score(arguments: Namespace) -> int:
         predicted = {case_id for files in members.values() for case_id in files}
         out.print(f"{len(references.keys() - predicted)} references without any prediction are left out.")
         references = {case_id: path for case_id, path in references.items() if case_id in predicted}
+    patients = None if arguments.groups is None else read_groups(Path(arguments.groups), arguments.group_column)
     with progress_bar() as progress:
         scores = score_members(
             members, references, labels, arguments.tolerance_mm, lambda done, of: progress("Scores", done, of)
         )
-    ScoreTable(scores).write(Path(arguments.output))
+    ScoreTable(scores, patients).write(Path(arguments.output))
     out.print(
         f"{len(members)} members on {len(references)} cases, {len(scores)} scores: {arguments.output}", markup=False
     )

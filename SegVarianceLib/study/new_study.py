@@ -116,6 +116,8 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
     write_json(study.dataset_path, to_json(_remembered(dataset)))
     write_json(study.fingerprint_path, fingerprint.to_json())
     write_json(study.splits_path, to_json(folds))
+    if groups is not None:
+        write_json(study.patients_path, {case.id: groups[case.id] for case in dataset.cases})
     plan.write(study.plan_path)  # last: a folder with a plan is a study
     held_out = sum(len(fold.held_out) for fold in folds)
     estimate = _estimate(plan, len(folds), held_out, configuration, cost, fingerprint, study.root, warnings)

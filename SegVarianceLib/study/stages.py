@@ -78,7 +78,8 @@ def score(study: StudyFolder, progress: Progress) -> None:
     inputs += [*map(sha256_of_file, references), str(study.plan.tolerance_mm)]
 
     def make() -> None:
-        ScoreTable(tuple(_scores(study, batches, _named(progress, "Scores")))).write(study.scores_path)
+        scores = tuple(_scores(study, batches, _named(progress, "Scores")))
+        ScoreTable(scores, study.patients).write(study.scores_path)
 
     _unless_current(study, "scores", inputs, [study.scores_path], make)
 

@@ -99,3 +99,25 @@ def test_scores_are_grouped_by_configuration_and_metric_in_the_order_of_the_tabl
     assert [score.seed for score in groups["a", "dice"]] == [1, 0]
     assert sum(map(len, groups.values())) == len(lines)
     assert tuple(HEADER.split(",")) == COLUMNS
+
+
+def test_patients_are_a_column_that_is_there_only_where_it_says_something(tmp_path: Path) -> None:
+    scores = tuple(Score("r", 0, 0, "seed_0", f"case_{c}", "a", "dice", 0.5) for c in range(3))
+    ScoreTable(scores, {"case_0": "ann", "case_1": "ann", "case_2": "bob"}).write(tmp_path / "with.csv")
+    ScoreTable(scores).write(tmp_path / "without.csv")
+    assert (tmp_path / "with.csv").read_text().splitlines()[:2] == [
+        "configuration,fold,seed,member,case,structure,metric,value,note,patient",
+        "r,0,0,seed_0,case_0,a,dice,0.5,,ann",
+    ]
+    read = ScoreTable.read(tmp_path / "with.csv")
+    assert (read.scores, read.patients) == (scores, {"case_0": "ann", "case_1": "ann", "case_2": "bob"})
+    assert ScoreTable.read(tmp_path / "without.csv").patients is None
+    assert read.where(case="case_0").patients == read.patients
+
+
+def test_one_case_of_two_patients_is_refused(tmp_path: Path) -> None:
+    text = "configuration,fold,seed,member,case,structure,metric,value,note,patient\n"
+    text += "r,0,0,seed_0,c,a,dice,0.5,,ann\nr,0,1,seed_1,c,a,dice,0.5,,bob\n"
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(SegVarianceError, match="line 3: case 'c' is of patient 'bob', and of 'ann' above"):
+        ScoreTable.read(tmp_path / "scores.csv")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,10 @@ def cubes_of(scores: list[Score], change: Change = lambda score: score, shuffle:
     return [
         ScoreCube.of(table, name, metric_of_column(changed[0].metric)) for name in sorted(table.unique("configuration"))
     ]
+
+
+def of_patients(cubes: list[ScoreCube], patients: dict[str, str]) -> list[ScoreCube]:
+    return [replace(cube, patients=patients) for cube in cubes]
 
 
 def is_in(score: Score, configuration: str, seeds: tuple[int, ...], cases: range) -> bool:
@@ -146,7 +151,7 @@ def test_images_of_a_patient_are_averaged_after_the_intersection(first: np.ndarr
         return score._replace(value=None, note=MISSED) if is_in(score, "A", (0,), range(4, 5)) else score
 
     patients = {f"case_{c:02d}": f"patient {'zyxwv'[c // 3]}" for c in range(15)}
-    matrix = matched(cubes_of(lines("A", first[:, :15], "hd95_mm", folds=0), change), "a", patients)[0]
+    matrix = matched(of_patients(cubes_of(lines("A", first[:, :15], "hd95_mm", folds=0), change), patients), "a")[0]
     assert matrix.cases == ("patient v", "patient w", "patient x", "patient y", "patient z")
     assert matrix.images == (3, 3, 3, 2, 3)
     expected = [first[:, [c for c in of if c != 4], 0].mean(axis=1) for of in np.arange(15).reshape(5, 3)[::-1]]
@@ -157,7 +162,7 @@ def test_images_of_a_patient_are_averaged_after_the_intersection(first: np.ndarr
 
 def test_a_patient_of_one_image_has_its_value_unchanged(first: np.ndarray) -> None:
     cubes = cubes_of(lines("A", first))
-    alone = matched(cubes, FOREGROUND_MEAN, {case: case for case in cubes[0].cases})[0]
+    alone = matched(of_patients(cubes, {case: case for case in cubes[0].cases}), FOREGROUND_MEAN)[0]
     plain = SeedMatrix.of(cubes[0], FOREGROUND_MEAN)
     assert (alone.values.tolist(), alone.cases, alone.images) == (plain.values.tolist(), plain.cases, (1,) * 40)
 
@@ -166,16 +171,16 @@ def test_a_patient_of_one_image_has_its_value_unchanged(first: np.ndarray) -> No
 def test_a_case_without_a_patient_is_named(first: np.ndarray, of_case_7: dict[str, str]) -> None:
     patients = {f"case_{c:02d}": "p" for c in range(40) if c != 7} | of_case_7
     with pytest.raises(SegVarianceError, match="Case 'case_07' has no patient"):
-        matched(cubes_of(lines("A", first)), "a", patients)
+        matched(of_patients(cubes_of(lines("A", first)), patients), "a")
 
 
 def test_a_patient_lies_in_one_fold_or_is_refused(first: np.ndarray) -> None:
     cubes = cubes_of(lines("A", first, folds=5))
     by_fold = {f"case_{c:02d}": f"{c % 10}" for c in range(40)}
-    matrix = matched(cubes, "a", by_fold)[0]
+    matrix = matched(of_patients(cubes, by_fold), "a")[0]
     assert matrix.folds == tuple(patient % 5 for patient in range(10))
     with pytest.raises(SegVarianceError, match="images of patient '0' were predicted by the folds 0, 1"):
-        matched(cubes, "a", by_fold | {"case_11": "0"})
+        matched(of_patients(cubes, by_fold | {"case_11": "0"}), "a")
 
 
 def test_each_case_carries_the_fold_that_predicted_it(first: np.ndarray, second: np.ndarray) -> None:
@@ -274,7 +279,7 @@ def test_the_order_of_lines_changes_no_bit_of_a_matrix(seed: int, cases: int, st
     found = []
     for shuffle in (1, 2):
         try:
-            found.append(matched(cubes_of(scores, change, shuffle), FOREGROUND_MEAN, patients))
+            found.append(matched(of_patients(cubes_of(scores, change, shuffle), patients), FOREGROUND_MEAN))
         except SegVarianceError as error:
             found.append(str(error))
     if isinstance(found[0], str):

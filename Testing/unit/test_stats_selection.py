@@ -13,7 +13,8 @@ from SegVarianceLib.stats.selection import (
     selection_alone,
 )
 from SegVarianceLib.stats.tests import pairwise_tests
-from SegVarianceLib.stats.variance_components import MeanSquares, luck_ratio, variance_shares
+from SegVarianceLib.stats.variance_components import MeanSquares, luck_ratio
+from SegVarianceLib.stats.variance_parts import variance_parts
 
 
 @pytest.mark.parametrize(
@@ -86,11 +87,12 @@ def test_the_range_of_the_best_of_k_holds_nine_of_ten_draws() -> None:
 
 def test_mean_squares_and_shares_of_a_small_table_by_hand() -> None:
     # row means 2, 4; column means 2, 2, 5; mean 3; residuals 0, 1, -1 and 0, -1, 1
-    squares = MeanSquares.of(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 7.0]]))
+    values = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 7.0]])
+    squares = MeanSquares.of(values)
     assert (squares.seed, squares.case, squares.residual) == pytest.approx((6.0, 6.0, 2.0))
-    shares = variance_shares(squares)
-    assert shares is not None  # components: case (6-2)/2 = 2, seed (6-2)/3 = 4/3, residual 2; together 16/3
-    assert (shares.case, shares.seed, shares.residual) == pytest.approx((3 / 8, 1 / 4, 3 / 8))
+    parts = variance_parts([values])  # case (6-2)/2 = 2, seed (6-2)/3 = 4/3, residual 2; together 16/3
+    assert [part.name for part in parts] == ["case", "seed", "residual"]
+    assert [part.share.value for part in parts] == pytest.approx([3 / 8, 1 / 4, 3 / 8])
     ratio = luck_ratio(squares)
     assert ratio is not None and ratio.value == pytest.approx(6 / 2 - 1)
 
@@ -108,4 +110,4 @@ def test_the_interval_of_lambda_covers_the_truth_in_95_of_100_studies() -> None:
 def test_seeds_that_predict_alike_have_no_lambda() -> None:
     values = np.tile(np.random.default_rng(0).uniform(size=12), (4, 1))
     assert luck_ratio(MeanSquares.of(values)) is None
-    assert variance_shares(MeanSquares.of(np.ones((3, 4)))) is None
+    assert variance_parts([np.ones((3, 4))]) == ()
