@@ -72,10 +72,13 @@ def settle_sentence(comparison: Comparison) -> str:
         ways.append(f"about {more_seeds} more training{'s' * (more_seeds > 1)} of each recipe")
     if more_cases is not None and more_cases > 0:
         ways.append(f"about {more_cases} more cases")
-    if not ways:
+    if not ways and need.both is not None:
         return (
-            f"To settle a difference of {d0}, neither more trainings nor more cases alone are enough: both are needed."
+            f"To settle a difference of {d0}, neither more trainings nor more cases alone are enough: it takes both, as "
+            f"{need.both[0]} trainings of each recipe and {need.both[1]} cases."
         )
+    if not ways:
+        return f"A difference of {d0} is out of reach even with hundreds of trainings and thousands of cases."
     return f"To settle a difference of {d0}: {' or '.join(ways)}."
 
 
