@@ -113,6 +113,22 @@ class ScoreTable:
         return cls(scores, patients if any(patients.values()) else None)
 
 
+def patients_together(tables: Iterable[Mapping[str, str] | None]) -> dict[str, str] | None:
+    """Patient of each case by several tables; None where none names any.
+
+    Raises:
+        SegVarianceError: two of them name different patients for one case.
+    """
+    together: dict[str, str] = {}
+    for case, patient in (pair for patients in tables for pair in (patients or {}).items()):
+        if together.setdefault(case, patient) != patient:
+            raise SegVarianceError(
+                f"Case {case!r} is of patient {together[case]!r} in some scores and of {patient!r} in others. "
+                "Give each case one patient."
+            )
+    return together or None
+
+
 def _parsed(file: Iterable[str], path: Path, patients: dict[str, str]) -> Iterator[Score]:
     """A score for each line that is not empty; fills ``patients``. Columns that nobody knows are passed over."""
     reader = csv.reader(file)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from ..core.errors import SegVarianceError
-from ..ensemble.subsets import subset_configurations
+from ..ensemble.subsets import base_configuration, subset_configurations
 from ..evaluation.score_table import ScoreTable
 from .comparison import Comparison, compare_matrices
 from .intervals import CONFIDENCE
@@ -71,6 +71,7 @@ def compare_recipes(
             f"Expected two or more of the configurations {', '.join(map(repr, known))}, each once; found "
             f"{', '.join(map(repr, recipes))}."
         )
+    shared = _ensembles_of(table)
     primary: list[Comparison] = []
     others: list[Comparison] = []
     sentences: list[str] = []
@@ -80,7 +81,7 @@ def compare_recipes(
         cubes = {name: ScoreCube.of(table, name, metric_of_column(column)) for name in recipes}
         structures = _structures(cubes.values())
         for structure in structures:
-            found = _all_pairs(cubes, structure, d0, random_seed, sentences)
+            found = _all_pairs(cubes, structure, d0, random_seed, sentences, shared)
             (primary if (column, structure) == (metric, structures[0]) else others).extend(found)
         if column == metric and len(recipes) > 2:
             ranking = _ranking(cubes, structures[0], random_seed, sentences)
@@ -88,6 +89,19 @@ def compare_recipes(
         raise SegVarianceError(" ".join(dict.fromkeys(sentences)))
     corrected = tuple(_corrected(primary)) if len(primary) > 1 else tuple(primary)
     return Comparisons(corrected, tuple(_corrected(others)), ranking, tuple(dict.fromkeys(sentences)))
+
+
+_SHARED_TRAININGS = (
+    "These ensembles are made of the very trainings that they are compared with, so the interval is wider than need be; the "
+    "ensemble's gain over its own members is the closer answer."
+)
+
+
+def _ensembles_of(table: ScoreTable) -> dict[str, str]:
+    """Of which configuration each one that holds ensembles of some seeds is made."""
+    pairs = {(score.configuration, score.member) for score in table.scores}
+    bases = {configuration: base_configuration(configuration, member) for configuration, member in pairs}
+    return {configuration: base for configuration, base in bases.items() if base is not None}
 
 
 def _structures(cubes: Sequence[ScoreCube]) -> tuple[str, ...]:
@@ -104,6 +118,7 @@ def _all_pairs(
     d0: float | None,
     random_seed: int,
     sentences: list[str],
+    shared: Mapping[str, str],
 ) -> list[Comparison]:
     found = []
     for a, b in combinations(cubes, 2):
@@ -113,6 +128,8 @@ def _all_pairs(
                 sentences.append(one_training_sentence(first, second))
             else:
                 found.append(compare_matrices(first, second, d0, random_seed))
+                if shared.get(a, a) == shared.get(b, b):
+                    found[-1] = replace(found[-1], notes=(*found[-1].notes, _SHARED_TRAININGS))
         except SegVarianceError as error:
             sentences.append(str(error))
     return found

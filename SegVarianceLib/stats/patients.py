@@ -7,23 +7,6 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from ..core.errors import SegVarianceError
-from .score_cube import ScoreCube
-
-
-def patients_of(cubes: Sequence[ScoreCube]) -> dict[str, str] | None:
-    """Patient of each case by all cubes together; None where none names any.
-
-    Raises:
-        SegVarianceError: two cubes name different patients for one case.
-    """
-    together: dict[str, str] = {}
-    for case, patient in (pair for cube in cubes for pair in (cube.patients or {}).items()):
-        if together.setdefault(case, patient) != patient:
-            raise SegVarianceError(
-                f"Case {case!r} is of patient {together[case]!r} in some scores and of {patient!r} in others. "
-                "Give each case one patient."
-            )
-    return together or None
 
 
 def images_by_column(cases: Sequence[str], patients: Mapping[str, str] | None) -> dict[str, list[int]]:

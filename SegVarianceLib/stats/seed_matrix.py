@@ -9,7 +9,8 @@ import numpy as np
 
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
-from .patients import fold_of_columns, images_by_column, mean_over_images, over_images, patients_of
+from ..evaluation.score_table import patients_together
+from .patients import fold_of_columns, images_by_column, mean_over_images, over_images
 from .score_cube import ScoreCube, metric_of_column
 from .shared_cells import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, SharedCells, seeds_that_lack_lines
 
@@ -108,7 +109,7 @@ def matched(cubes: Sequence[ScoreCube], structure: str, min_seeds: int = MIN_SEE
     """
     shared = SharedCells.of(cubes, structure, min_seeds)
     counts = np.asarray(shared.counted.any(axis=1))
-    of_column = images_by_column(shared.cubes[0].cases, patients_of(cubes))
+    of_column = images_by_column(shared.cubes[0].cases, patients_together(cube.patients for cube in cubes))
     kept = {
         name: [case for case in images if counts[case]] for name, images in of_column.items() if counts[images].any()
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..ensemble.subsets import base_configuration
-from ..evaluation.score_table import Score, ScoreTable
+from ..evaluation.score_table import Score, ScoreTable, patients_together
 from ..plan.study_folder import StudyFolder
 from ..stats.comparisons import compare_recipes, recipes_of
 from ..stats.study_statistics import study_statistics
@@ -47,15 +47,17 @@ def read_scores(given: Sequence[str]) -> ScoreTable:
         return tables[0]
     if len({path.resolve() for path in paths}) < len(paths):
         raise SegVarianceError("The same scores are given twice. Give each study once.")
+    patients = patients_together(table.patients for table in tables)
     names = [name for table in tables for name in recipes_of(table)]
     if len(set(names)) == len(names):
-        return ScoreTable(tuple(score for table in tables for score in table.scores))
+        return ScoreTable(tuple(score for table in tables for score in table.scores), patients)
     labels = [path.parent.resolve().name if path.name == "scores.csv" else path.stem for path in paths]
     if len(set(labels)) < len(labels):
         raise SegVarianceError(
             f"Configurations of these scores have the same names, and so have their folders: {', '.join(labels)}. Rename one."
         )
-    return ScoreTable(tuple(s for table, label in zip(tables, labels, strict=True) for s in _renamed(table, label)))
+    renamed = (s for table, label in zip(tables, labels, strict=True) for s in _renamed(table, label))
+    return ScoreTable(tuple(renamed), patients)
 
 
 def _renamed(table: ScoreTable, label: str) -> list[Score]:

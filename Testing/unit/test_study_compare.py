@@ -1,0 +1,115 @@
+"""The command ``compare``: several studies together, one pair, all pairs, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SegVarianceLib.evaluation.score_table import Score, ScoreTable
+from SegVarianceLib.stats.comparisons import recipes_of
+from SegVarianceLib.study.cli import main
+from SegVarianceLib.study.commands_compare import read_scores
+
+
+def scores_of(recipe: str, gain: float, seeds: int = 4, members: bool = False) -> list[Score]:
+    """Dice of 20 cases by two structures; with ``members``, also an ensemble of seeds 0 and 1 as a group of two."""
+    rng = np.random.default_rng([int(1000 * gain), seeds])
+    case = np.random.default_rng(0).normal(0, 0.04, 20)
+    values = 0.8 + gain + case[None, :, None] + rng.normal(0, 0.01, (seeds, 20, 2))
+
+    def line(configuration: str, seed: int, member: str, c: int, t: int, value: float) -> Score:
+        return Score(configuration, None, seed, member, f"case_{c}", "ab"[t], "dice", float(value))
+
+    lines = [line(recipe, s, f"seed_{s}", c, t, v) for (s, c, t), v in np.ndenumerate(values)]
+    if members:
+        both = values[:2].mean(axis=0)
+        lines += [line(f"{recipe}_x2", 0, "majority_of_0_1", c, t, v) for (c, t), v in np.ndenumerate(both)]
+    return lines
+
+
+def written(path: Path, *recipes: list[Score], patients: dict[str, str] | None = None) -> str:
+    ScoreTable(tuple(score for some in recipes for score in some), patients).write(path)
+    return str(path)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was printed, lines joined: a terminal may break them."""
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_pair_is_compared_in_words_and_by_structure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = written(tmp_path / "scores.csv", scores_of("new", 0.05), scores_of("old", 0.0), scores_of("third", 0.02))
+    assert main(["compare", given, "--a", "new", "--b", "old", "--d0", "0.02", "--by", "structure"]) == 0
+    text = said(capsys)
+    assert "new is better beyond re-training luck" in text
+    assert "more than the 0.02 you called relevant" in text
+    assert "Two trainings of the same recipe were called 'significantly' different" in text
+    assert "third" not in text
+    assert "(4 trainings), 20 cases, hold-out" in text
+
+
+def test_all_pairs_are_compared_and_ranked_where_nobody_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = written(
+        tmp_path / "scores.csv", *(scores_of(name, gain) for name, gain in (("x", 0.0), ("y", 0.03), ("z", 0.06)))
+    )
+    assert main(["compare", given, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(c["a"]["name"], c["b"]["name"]) for c in found["primary"]] == [("x", "y"), ("x", "z"), ("y", "z")]
+    assert [rank["configuration"] for rank in found["ranking"]["ranks"]] == ["z", "y", "x"]
+    assert main(["compare", given]) == 0
+    assert "Kendall's tau" in said(capsys)
+
+
+def test_studies_whose_recipes_share_a_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    first = written(tmp_path / "monday" / "scores.csv", scores_of("default", 0.0, members=True))
+    second = written(tmp_path / "friday" / "scores.csv", scores_of("default", 0.05))
+    table = read_scores([first, second])
+    assert table.unique("configuration") == ("monday", "monday_x2", "friday")
+    assert recipes_of(table) == ("monday", "friday")
+    other = written(tmp_path / "sunday" / "scores.csv", scores_of("wide", 0.0))
+    assert read_scores([first, other]).unique("configuration") == ("default", "default_x2", "wide")
+
+
+def test_patients_of_several_studies_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    patients = {f"case_{c}": f"patient_{c // 2}" for c in range(20)}
+    first = written(tmp_path / "a.csv", scores_of("a", 0.0), patients=patients)
+    second = written(tmp_path / "b.csv", scores_of("b", 0.05), patients=patients)
+    assert main(["compare", first, second]) == 0
+    assert "10 cases (20 images)" in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["{a}", "--a", "new"], "Give both --a and --b"),
+        (["{a}", "--a", "new", "--b", "none"], "Expected two or more of the configurations 'new', 'old'"),
+        (["{a}", "--metric", "hd95_mm"], "There is no metric 'hd95_mm'"),
+        (["{a}", "--d0", "-1"], "must be above 0"),
+        (["{a}", "{a}"], "given twice"),
+        (["{once}"], "'lone' was trained once"),
+    ],
+)
+def test_mistakes_get_a_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "a": written(tmp_path / "a.csv", scores_of("new", 0.05), scores_of("old", 0.0)),
+        "once": written(tmp_path / "once.csv", scores_of("new", 0.05), scores_of("lone", 0.0, seeds=1)),
+    }
+    assert main(["compare", *(argument.format(**files) for argument in arguments)]) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_ensemble_against_its_own_members_says_that_they_share_trainings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = scores_of("r", 0.0, members=True)
+    second = [s._replace(seed=1, member="majority_of_2_3") for s in lines if s.configuration == "r_x2"]
+    given = written(tmp_path / "scores.csv", lines, second)
+    assert main(["compare", given, "--a", "r_x2", "--b", "r"]) == 0
+    assert "made of the very trainings that they are compared with" in said(capsys)
