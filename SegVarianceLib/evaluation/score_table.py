@@ -91,7 +91,7 @@ class ScoreTable:
         else:
             writer.writerow((*COLUMNS, PATIENT))
             patients = self.patients
-            writer.writerows([*row, patients.get(row[_CASE], "")] for row in rows)
+            writer.writerows([*row, patients.get(str(row[_CASE]), "")] for row in rows)
         write_text(path, text.getvalue())
 
     @classmethod

@@ -166,7 +166,7 @@ def compare_matrices(
         cases_better=better,
         cases_worse=worse,
         permutation_p=exact_permutation_p(first.mean(axis=1), second.mean(axis=1)),
-        usual=usual_tests(*ordered, generator(random_seed, "halvings")),
+        usual=usual_tests(ordered[0], ordered[1], generator(random_seed, "halvings")),
         variance=variance_parts((first, second), folds),
         pilot=pilot,
         to_settle=to_settle(pilot, len(first), len(second), first.shape[1], d0),

@@ -79,7 +79,7 @@ def compare_recipes(
     for column in dict.fromkeys((metric, *further_metrics)):
         d0 = smallest_difference if column == metric else None
         cubes = {name: ScoreCube.of(table, name, metric_of_column(column)) for name in recipes}
-        structures = _structures(cubes.values())
+        structures = _structures(list(cubes.values()))
         for structure in structures:
             found = _all_pairs(cubes, structure, d0, random_seed, sentences, shared)
             (primary if (column, structure) == (metric, structures[0]) else others).extend(found)

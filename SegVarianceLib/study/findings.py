@@ -19,7 +19,7 @@ def print_statistics(found: StudyStatistics, by_structure: bool = False) -> None
     """Comparisons first where there are any; then each recipe's seeds, by the mean over structures."""
     if found.comparisons is not None:
         print_comparisons(found.comparisons, by_structure)
-    curves = {}
+    curves: dict[str, EnsembleCurve] = {}
     for curve in found.ensemble_curves:
         curves.setdefault(curve.configuration, curve)
     shown = set()
