@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ..core.labels import LabelSet
 from ..evaluation.score_table import ScoreTable
+from ..stats.comparisons import Comparisons
+from ..stats.ensemble_size import EnsembleCurve
 from ..stats.score_cube import higher_is_better, metric_of_column
 from ..stats.seed_study import SeedStudies
 
@@ -27,6 +29,7 @@ class CaseFiles:
 class ReportContent:
     """``what_was_done`` are (label, text) pairs; ``primary_metric`` is a metric column of the scores.
 
+    ``comparisons`` of recipes come first on the page; ``ensemble_curves`` are those of the primary metric.
     ``pictures`` need ``labels``, which say what the values in the label maps mean.
     """
 
@@ -37,6 +40,8 @@ class ReportContent:
     primary_metric: str
     pictures: tuple[CaseFiles, ...] = ()
     labels: LabelSet | None = None
+    comparisons: Comparisons | None = None
+    ensemble_curves: tuple[EnsembleCurve, ...] = ()
 
 
 def worst_cases(scores: ScoreTable, metric: str, count: int) -> tuple[str, ...]:

@@ -10,14 +10,19 @@ from pathlib import Path
 from ..core.errors import SegVarianceError
 from ..core.files import write_text
 from ..stats.seed_study import SeedStudy
+from .comparison_sections import comparison_findings, comparison_plots
+from .comparison_tables import comparison_tables
 from .content import ReportContent
+from .layout import ColourOf, colours, fold
 from .markup import Markup, element, joined
 from .pictures import case_pictures
+from .plots import caterpillar_scale
 from .script import SCRIPT
-from .sections import ColourOf, colours, headline, plot_sections
+from .sections import headline
+from .seed_sections import plot_sections
 from .study_tables import study_tables
 from .style import STYLE
-from .tables import table_html, write_tables
+from .tables import Table, table_html, write_tables
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -27,9 +32,8 @@ def write_report(path: Path, content: ReportContent) -> None:
         SegVarianceError: the scores lack the primary metric, or a picture's files cannot be read or do not fit.
     """
     path = Path(path)
-    tables = study_tables(content.scores, content.studies.studies, content.primary_metric)
     page = report_html(content, path.stem)
-    write_tables(path.parent / f"{path.stem}_tables", tables)
+    write_tables(path.parent / f"{path.stem}_tables", _tables(content))
     write_text(path, page)
 
 
@@ -54,20 +58,37 @@ def report_html(content: ReportContent, stem: str) -> str:
         element(
             "main",
             element("h2", "What was found"),
+            *_compared(content, colour_of),
             *_found(configurations, content.studies.not_studied),
             *_done(content.what_was_done),
-            *_plots(configurations, colour_of),
+            *([] if content.comparisons is None else [comparison_plots(content.comparisons, colour_of)]),
+            *_plots(content, configurations, colour_of),
             *_pictures(content, colour_of),
             element("h2", "Tables"),
             element(
                 "p", f"Click a column's head to sort. The same rows lie in the folder {stem}_tables.", class_="note"
             ),
-            *map(table_html, study_tables(content.scores, content.studies.studies, content.primary_metric)),
+            *map(table_html, _tables(content)),
         ),
         element("footer", "Made by SegVariance. This page holds everything it shows and loads nothing."),
         element("div", id="tip", role="tooltip", hidden=""),
     )
     return _page(content.title, body)
+
+
+def _tables(content: ReportContent) -> tuple[Table, ...]:
+    compared = comparison_tables(content.comparisons, content.ensemble_curves)
+    of_seeds = study_tables(content.scores, content.studies.studies, content.primary_metric)
+    return tuple(table for table in (*compared, *of_seeds) if table.rows)
+
+
+def _compared(content: ReportContent, colour_of: ColourOf) -> list[Markup]:
+    if content.comparisons is None:
+        return []
+    return [
+        comparison_findings(content.comparisons, colour_of),
+        element("h2", "What the seeds of each recipe show"),
+    ]
 
 
 def _found(configurations: Sequence[Sequence[SeedStudy]], not_studied: Sequence[str]) -> list[Markup]:
@@ -82,7 +103,7 @@ def _found(configurations: Sequence[Sequence[SeedStudy]], not_studied: Sequence[
         )
     if not_studied:
         reasons = element("ul", *(element("li", sentence) for sentence in not_studied))
-        parts.append(element("details", element("summary", f"Not studied ({len(not_studied)})"), reasons))
+        parts.append(fold(f"Not studied ({len(not_studied)})", reasons))
     return parts
 
 
@@ -93,16 +114,21 @@ def _done(facts: Sequence[tuple[str, str]]) -> list[Markup]:
     return [element("h2", "What was done"), element("dl", *rows)]
 
 
-def _plots(configurations: Sequence[Sequence[SeedStudy]], colour_of: ColourOf) -> list[Markup]:
+def _plots(content: ReportContent, configurations: Sequence[Sequence[SeedStudy]], colour_of: ColourOf) -> list[Markup]:
+    of_structure: dict[str, list[SeedStudy]] = {}
+    for study in (study for studies in configurations for study in studies):
+        of_structure.setdefault(study.structure, []).append(study)
+    scales = {structure: caterpillar_scale(studies) for structure, studies in of_structure.items()}
+    pairs = content.comparisons.primary if content.comparisons else ()
+    compared = {side.name for pair in pairs for side in (pair.a, pair.b)}
     parts = []
     for studies in configurations:
-        title = f"Seeds of {studies[0].configuration}" if len(configurations) > 1 else "Seeds"
+        first = studies[0]
+        title = f"Seeds of {first.configuration}" if len(configurations) > 1 else "Seeds"
+        curves = [curve for curve in content.ensemble_curves if curve.configuration == first.configuration]
         parts += [
-            element(
-                "h2",
-                f"{title}: {studies[0].metric.title}, {len(studies[0].seeds)} seeds, {len(studies[0].cases)} cases",
-            ),
-            plot_sections(studies, colour_of),
+            element("h2", f"{title}: {first.metric.title}, {len(first.seeds)} seeds, {len(first.cases)} cases"),
+            plot_sections(studies, curves, scales, colour_of, first.configuration in compared),
         ]
     return parts
 

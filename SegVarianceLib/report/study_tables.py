@@ -16,19 +16,19 @@ _STUDY = ("Configuration", "Metric", "Structure")
 
 
 def study_tables(scores: ScoreTable, studies: Sequence[SeedStudy], primary_metric: str) -> tuple[Table, ...]:
-    """All tables; those without rows are left out."""
+    """All tables on seeds; some may have no rows."""
     primary = [study for study in studies if study.metric.id == primary_metric]
-    tables = (
+    return (
         _summary(studies),
         _pairs(studies),
         _luck(studies),
+        _variance(studies),
         _ensembles(studies),
         _seeds(studies),
         _cases(primary),
         _members(scores),
         _exclusions(studies),
     )
-    return tuple(table for table in tables if table.rows)
 
 
 def _key(study: SeedStudy) -> tuple[Cell, ...]:
@@ -88,28 +88,34 @@ def _luck(studies: Sequence[SeedStudy]) -> Table:
         columns(
             *(*_STUDY, "Best beats %", "Selection alone %", "5 % bound %", "95 % bound %", "Selection alone, Holm %"),
             *("Lambda", "Lambda low", "Lambda high", "Random pairs expected %", "Expected low %", "Expected high %"),
-            *("Lead of best", "Expected lead", "Share of lead kept %", "Case %", "Seed %", "Residual %"),
+            *("Lead of best", "Expected lead", "Share of lead kept %"),
         ),
         tuple(_luck_row(s) for s in studies),
-        "Lambda: number of cases x variance of the seed / residual variance, with its 95 % interval. Case, seed and "
-        "residual: shares of the variance of a single score, point estimates.",
+        "Lambda: number of cases x variance of the seed / residual variance, with its 95 % interval.",
     )
 
 
 def _luck_row(s: SeedStudy) -> tuple[Cell, ...]:
-    alone, ratio, pairs, best, v = (
-        s.selection_alone,
-        s.luck_ratio,
-        s.expected_random_pairs,
-        s.best_of_many,
-        s.variance,
-    )
+    alone, ratio, pairs, best = s.selection_alone, s.luck_ratio, s.expected_random_pairs, s.best_of_many
     return (
         *(*_key(s), s.paired_t.best_beats, alone.mean, alone.low, alone.high, alone.holm_mean),
         *((ratio.value, ratio.low, ratio.high) if ratio else (None,) * 3),
         *((pairs.value, pairs.low, pairs.high) if pairs else (None,) * 3),
         *(best.lead, best.expected_lead, best.kept_share),
-        *((v.case, v.seed, v.residual) if v else (None,) * 3),
+    )
+
+
+def _variance(studies: Sequence[SeedStudy]) -> Table:
+    return Table(
+        "variance",
+        "Where the differences come from",
+        columns(*_STUDY, "Part", "Variance", "Share %", "95 % low %", "95 % high %"),
+        tuple(
+            (*_key(s), part.name, part.variance, part.share.value, part.share.low, part.share.high)
+            for s in studies
+            for part in s.variance
+        ),
+        "Parts of the variance of a single score (one training, one case).",
     )
 
 

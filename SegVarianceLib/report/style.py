@@ -27,6 +27,11 @@ p { margin: 6px 0 10px; max-width: 76ch } .note, .read, footer { color: var(--qu
 .card { background: var(--box); border: 1px solid var(--line); border-radius: 8px; padding: 16px 18px }
 .card .number { font-size: 27px; line-height: 1.15; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums }
 .card .what { color: var(--quiet); font-size: 14px; margin: 2px 0 8px } .card p { font-size: 15px; margin: 0 }
+.verdict { background: var(--box); border: 1px solid var(--line); border-left: 5px solid var(--v); border-radius: 8px; padding: 18px 22px; margin: 18px 0; display: grid; gap: 10px 34px; grid-template-columns: minmax(0, 1fr) minmax(0, 380px) }
+.verdict h3 { font-size: 23px; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere } .verdict .number { font-size: 19px; font-weight: 600; font-variant-numeric: tabular-nums } .verdict .what { color: var(--quiet); font-size: 14px; margin: 0 0 12px }
+.verdict.better { --v: var(--s2) } .verdict.equivalent { --v: var(--s0) } .verdict.maybe { --v: var(--seed) } .verdict.open { --v: var(--grey) }
+.said p { margin: 6px 0 0; font-size: 15px } .verdict > div > .what:first-child { margin: 0 } .verdict > figure { margin-top: 20px } .verdict > figure .note { font-size: 13px; margin: 4px 0 } .how { margin: 0 0 10px } .how summary { font-size: 13px } .how p { font-size: 14px; color: var(--quiet); margin: 4px 0 4px 14px }
+.fitting { max-width: max-content; margin: 10px 0 16px } .with-words p { font-size: 14px; max-width: 420px }
 .warning { border-left: 3px solid var(--s1); padding: 2px 0 2px 12px }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 10px 0 } dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
 .grid { display: grid; gap: 22px 26px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)) }
@@ -39,6 +44,11 @@ svg.plot text.quiet { fill: var(--quiet) } svg.plot text.best, svg.plot text.str
 g[data-tip]:hover .hit { fill: var(--c); opacity: .08 }
 .luck { fill: var(--band); opacity: .75 } .luck-line { stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 4 3 } .mean-line { stroke: var(--grey); stroke-width: 1 }
 .fill { fill: var(--c) } .plain { fill: var(--grey); opacity: .65 } .whisker { stroke: var(--ink); stroke-width: 1.5; fill: none }
+.zone { fill: var(--line); opacity: .7 } .zero-line { stroke: var(--quiet); stroke-width: 1.2 } .span { stroke: var(--c); stroke-width: 2.4 } .dashed { stroke-dasharray: 3 3 }
+.curve, .grey-curve { fill: none; stroke: var(--c); stroke-width: 2 } .grey-curve { stroke: var(--grey) } .point { stroke: var(--paper); stroke-width: 1.5 } .curve.point { fill: var(--c) } .grey-curve.point { fill: var(--grey) }
+.dots { stroke: var(--c); stroke-width: 6; stroke-linecap: round; fill: none } .dots.many { stroke-width: 3.5 } rect.hit[data-tip]:hover { fill: var(--c); opacity: .15 }
+svg.plot text.halo { stroke: var(--paper); stroke-width: 4; paint-order: stroke }
+.share-recipe { fill: var(--s0) } .share-of { fill: var(--box) }
 .share-case { fill: var(--quiet) } .share-seed { fill: var(--seed) } .share-rest { fill: var(--line) }
 .heat { display: flex; gap: 8px } .heat-box { flex: 1; min-width: 0 } .heat-box img { width: 100%; display: block; image-rendering: pixelated; border-radius: 3px; cursor: crosshair }
 .heat-seeds { display: flex; flex-direction: column; justify-content: space-between; font-size: 12px; line-height: 16px; color: var(--quiet); text-align: right; min-width: 38px; max-width: 44px }
@@ -57,7 +67,9 @@ th { position: sticky; top: 0; background: var(--box) } td.n { text-align: right
 button.sort { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0; cursor: pointer } [aria-sort=ascending] button::after { content: " \\25B4" } [aria-sort=descending] button::after { content: " \\25BE" }
 #tip { position: fixed; z-index: 9; pointer-events: none; max-width: min(340px, 92vw); background: var(--ink); color: var(--paper); font-size: 13px; line-height: 1.4; padding: 5px 9px; border-radius: 5px; overflow-wrap: anywhere }
 #tip[hidden] { display: none } footer { padding: 34px 20px 44px }
+@media (max-width: 860px) { .verdict { grid-template-columns: minmax(0, 1fr); padding: 16px } }
 @media (max-width: 600px) { dl { grid-template-columns: 1fr } dd { margin-bottom: 8px } h1 { font-size: 25px } .legend { margin-left: 0 } .ramp { width: 84px } }
 @media print { body { font-size: 12px } .scroll { max-height: none; overflow: visible } .card, figure, svg { break-inside: avoid } #tip { display: none } }
+.power-cell { fill: var(--c); shape-rendering: crispEdges } .power-line, .power-edge { fill: none; stroke: var(--ink); stroke-width: 2; stroke-linejoin: round } .power-edge { stroke: var(--paper); stroke-width: 4.5 } .power-hand { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5 }
 """
 )

@@ -17,7 +17,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.evaluation.score_table import MISSED, Score, ScoreTable
 from SegVarianceLib.report.content import ReportContent, worst_cases
 from SegVarianceLib.report.report import report_html, write_report
-from SegVarianceLib.report.sections import colours
+from SegVarianceLib.report.layout import colours
 from SegVarianceLib.stats.seed_study import seed_studies
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -113,7 +113,7 @@ def test_tables_lie_beside_the_page_with_the_very_numbers_of_the_study(tmp_path:
     found = [float(row["Mean"]) for row in rows if row["Metric"] == "Dice" and row["Structure"] == "foreground mean"]
     assert found == [seed.mean for seed in study.seeds]
     assert {path.stem for path in (tmp_path / "report_tables").iterdir()} == {
-        *("summary", "pairs_of_seeds", "luck", "ensembles", "seeds", "cases", "members"),
+        *("summary", "pairs_of_seeds", "luck", "variance", "ensembles", "seeds", "cases", "members"),
     }
 
 
