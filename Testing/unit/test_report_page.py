@@ -16,8 +16,11 @@ import pytest
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.evaluation.score_table import MISSED, Score, ScoreTable
 from SegVarianceLib.report.content import ReportContent, worst_cases
-from SegVarianceLib.report.report import report_html, write_report
 from SegVarianceLib.report.layout import colours
+from SegVarianceLib.report.report import report_html, write_report
+from SegVarianceLib.stats.comparison_words import difference_text
+from SegVarianceLib.stats.comparisons import compare_recipes
+from SegVarianceLib.stats.ensemble_size import ensemble_curves
 from SegVarianceLib.stats.seed_study import seed_studies
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -187,8 +190,10 @@ addEventListener('load', () => {
   const heat = page.querySelector('[data-heat]'), at = heat.getBoundingClientRect();
   const over = new view.PointerEvent('pointermove', {bubbles: true, clientX: at.left + 1, clientY: at.top + 1});
   heat.dispatchEvent(over);
+  const tip = page.getElementById('tip').textContent;
+  page.querySelector('.verdict g[data-tip] .hit').dispatchEvent(new view.PointerEvent('pointermove', {bubbles: true}));
   document.getElementById('found').textContent = JSON.stringify({
-    plots: [...page.querySelectorAll('svg, img')].map(box), sorted: column(), tip: page.getElementById('tip').textContent,
+    plots: [...page.querySelectorAll('svg, img')].map(box), sorted: column(), tip, verdict: page.getElementById('tip').textContent,
     overflow: page.documentElement.scrollWidth - view.innerWidth,
   });
 });
@@ -203,7 +208,10 @@ def test_a_browser_without_a_network_draws_sorts_and_reads_the_page_without_an_e
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium found: install chromium to see the report drawn")
-    content = content_of(scores_of())
+    scores = [*scores_of(), *scores_of(seeds=5, configuration="other"), *scores_of(seeds=4, configuration="third")]
+    compared = compare_recipes(ScoreTable(tuple(scores)), ("recipe", "other", "third"), "dice")
+    curves = ensemble_curves(ScoreTable(tuple(scores)), "dice")[0]
+    content = content_of(scores, comparisons=compared, ensemble_curves=curves)
     write_report(tmp_path / "report.html", content)
     (tmp_path / "measure.html").write_text(MEASURE.replace("WIDTH", str(width)))
     run = subprocess.run(
@@ -234,4 +242,6 @@ def test_a_browser_without_a_network_draws_sorts_and_reads_the_page_without_an_e
     study = content.studies.studies[0]
     hardest = study.cases[int(study.values.mean(axis=0).argmin())]
     assert found["tip"].startswith(f"{hardest}, seed {study.best_seed}: 0.")
+    pair = compared.primary[0]
+    assert found["verdict"].startswith(f"foreground mean: recipe minus other {difference_text(pair)}, p ")
     assert found["overflow"] <= 0

@@ -26,8 +26,8 @@ from SegVarianceLib.report.heat_map import palette
 from SegVarianceLib.report.markup import Markup, element
 from SegVarianceLib.report.outlines import outline, plane_of, worst_slice
 from SegVarianceLib.report.pictures import case_pictures
-from SegVarianceLib.report.svg import Scale
 from SegVarianceLib.report.png import png
+from SegVarianceLib.report.svg import Scale
 from SegVarianceLib.report.tables import Table, columns, table_csv, table_html
 
 LABELS = LabelSet((Structure("whole", (1, 2)), Structure("core", (2,))))
