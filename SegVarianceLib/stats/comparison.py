@@ -247,5 +247,9 @@ def _cases_beyond(first: np.ndarray, second: np.ndarray, d0: float) -> tuple[Est
 
 
 def _effective(share: float, variance: float, most: float) -> float:
-    """Number of yes-or-no observations whose share has this variance, between 1 and ``most``."""
-    return max(1.0, min(most, share * (1 - share) / variance)) if variance > 0 else most
+    """Number of yes-or-no observations whose share has this variance, between 1 and ``most``.
+
+    A share of all or none is taken a little inside for this, else a variance however small would leave no observation.
+    """
+    inside = (share * most + 1) / (most + 2)
+    return max(1.0, min(most, inside * (1 - inside) / variance)) if variance > 0 else most
