@@ -20,7 +20,7 @@ SPREAD = (0.05, 0.95)
 
 _ROW = 52.0
 _LEFT, _TOP, _BOTTOM = 52.0, 20.0, 210.0
-_NAME_LENGTH = 16
+_NAME_LENGTH = 13
 
 
 def structure_forest(comparisons: Sequence[Comparison], colour_of: Callable[[str], str]) -> Markup:

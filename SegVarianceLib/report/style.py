@@ -15,12 +15,12 @@ STYLE = f"""
 STYLE += (
     """
 * { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
+body { margin: 0; overflow-wrap: anywhere; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
 main, header, footer { max-width: 1140px; margin: 0 auto; padding: 0 20px }
 header { padding-top: 40px } header p { color: var(--quiet); margin: 4px 0 0 }
 h1 { font-size: 30px; line-height: 1.2; margin: 0; letter-spacing: -.01em }
 h2 { font-size: 21px; margin: 48px 0 8px; letter-spacing: -.005em }
-h3 { font-size: 17px; margin: 26px 0 6px } h4 { font-size: 14px; margin: 12px 0 4px; overflow-wrap: anywhere }
+h3 { font-size: 17px; margin: 26px 0 6px } h4 { font-size: 14px; margin: 12px 0 4px }
 h4[class^=s]::before, h4.mean::before { content: ""; display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 7px; background: var(--c) }
 p { margin: 6px 0 10px; max-width: 76ch } .note, .read, footer { color: var(--quiet) } .note, footer { font-size: 14px }
 .cards { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 250px), 1fr)); margin: 18px 0 }
@@ -28,12 +28,12 @@ p { margin: 6px 0 10px; max-width: 76ch } .note, .read, footer { color: var(--qu
 .card .number { font-size: 27px; line-height: 1.15; font-weight: 600; letter-spacing: -.02em; font-variant-numeric: tabular-nums }
 .card .what { color: var(--quiet); font-size: 14px; margin: 2px 0 8px } .card p { font-size: 15px; margin: 0 }
 .verdict { background: var(--box); border: 1px solid var(--line); border-left: 5px solid var(--v); border-radius: 8px; padding: 18px 22px; margin: 18px 0; display: grid; gap: 10px 34px; grid-template-columns: minmax(0, 1fr) minmax(0, 380px) }
-.verdict h3 { font-size: 23px; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere } .verdict .number { font-size: 19px; font-weight: 600; font-variant-numeric: tabular-nums } .verdict .what { color: var(--quiet); font-size: 14px; margin: 0 0 12px }
+.verdict h3 { font-size: 23px; line-height: 1.25; margin: 0 0 4px } .verdict .number { font-size: 19px; font-weight: 600; font-variant-numeric: tabular-nums } .verdict .what { color: var(--quiet); font-size: 14px; margin: 0 0 12px }
 .verdict.better { --v: var(--s2) } .verdict.equivalent { --v: var(--s0) } .verdict.maybe { --v: var(--seed) } .verdict.open { --v: var(--grey) }
 .said p { margin: 6px 0 0; font-size: 15px } .verdict > div > .what:first-child { margin: 0 } .verdict > figure { margin-top: 20px } .verdict > figure .note { font-size: 13px; margin: 4px 0 } .how { margin: 0 0 10px } .how summary { font-size: 13px } .how p { font-size: 14px; color: var(--quiet); margin: 4px 0 4px 14px }
 .fitting { max-width: max-content; margin: 10px 0 16px } .with-words p { font-size: 14px; max-width: 420px }
 .warning { border-left: 3px solid var(--s1); padding: 2px 0 2px 12px }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 10px 0 } dt { color: var(--quiet) } dd { margin: 0; overflow-wrap: anywhere }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 10px 0 } dt { color: var(--quiet) } dd { margin: 0 }
 .grid { display: grid; gap: 22px 26px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)) }
 figure { margin: 0 } .wide { margin: 8px 0 22px }
 svg.plot { display: block; width: 100%; max-width: 420px; height: auto; overflow: visible }
@@ -68,7 +68,7 @@ button.sort { font: inherit; font-weight: 600; color: inherit; background: none;
 #tip { position: fixed; z-index: 9; pointer-events: none; max-width: min(340px, 92vw); background: var(--ink); color: var(--paper); font-size: 13px; line-height: 1.4; padding: 5px 9px; border-radius: 5px; overflow-wrap: anywhere }
 #tip[hidden] { display: none } footer { padding: 34px 20px 44px }
 @media (max-width: 860px) { .verdict { grid-template-columns: minmax(0, 1fr); padding: 16px } }
-@media (max-width: 600px) { dl { grid-template-columns: 1fr } dd { margin-bottom: 8px } h1 { font-size: 25px } .legend { margin-left: 0 } .ramp { width: 84px } }
+@media (max-width: 600px) { .verdict h3 { font-size: 20px } dl { grid-template-columns: 1fr } dd { margin-bottom: 8px } h1 { font-size: 25px } .legend { margin-left: 0 } .ramp { width: 84px } }
 @media print { body { font-size: 12px } .scroll { max-height: none; overflow: visible } .card, figure, svg { break-inside: avoid } #tip { display: none } }
 .power-cell { fill: var(--c); shape-rendering: crispEdges } .power-line, .power-edge { fill: none; stroke: var(--ink); stroke-width: 2; stroke-linejoin: round } .power-edge { stroke: var(--paper); stroke-width: 4.5 } .power-hand { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5 }
 """

@@ -171,7 +171,7 @@ def compare_matrices(
         pilot=pilot,
         to_settle=to_settle(pilot, len(first), len(second), first.shape[1], d0),
         exclusions=a.exclusions,
-        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes, *_same_trainings(a, b)))),
         random_seed=random_seed,
         a_values=a.values,
         b_values=b.values,
@@ -200,6 +200,18 @@ def _check(a: SeedMatrix, b: SeedMatrix, d0: float) -> None:
         raise SegVarianceError(
             f"The smallest difference that matters must be above 0, found {d0:g}. Give for example 0.01."
         )
+
+
+def _same_trainings(a: SeedMatrix, b: SeedMatrix) -> list[str]:
+    """A warning where a training seems to stand on both sides: one recipe with one seed gives the same bytes twice."""
+    same = (a.values[:, None] == b.values[None]).all(axis=2)
+    if not same.any():
+        return []
+    i, j = np.argwhere(same)[0]
+    return [
+        f"Seed {a.seeds[i]} of {a.configuration} and seed {b.seeds[j]} of {b.configuration} have the same score on every case: they "
+        "look like one training given twice. Train one side with other seeds (--first-seed)."
+    ]
 
 
 def _recipe(matrix: SeedMatrix) -> Recipe:

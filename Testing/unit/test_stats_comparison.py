@@ -247,6 +247,14 @@ def test_all_that_is_left_out_is_named(difficulty: np.ndarray) -> None:
     assert [len(c.cases) for c in found.by_structure if c.structure == "a"] == [29]
 
 
+def test_a_training_given_on_both_sides_is_noticed(difficulty: np.ndarray) -> None:
+    rng = np.random.default_rng(15)
+    first, second = recipe(rng, 3, 0.0, difficulty), recipe(rng, 3, 0.0, difficulty)
+    second[1] = first[2]
+    (note,) = compared(table_of(lines("a", first), lines("b", second))).notes
+    assert note.startswith("Seed 2 of a and seed 1 of b have the same score on every case")
+
+
 def test_unknown_recipes_and_a_senseless_smallest_difference_are_sentences(difficulty: np.ndarray) -> None:
     rng = np.random.default_rng(13)
     table = table_of(lines("a", recipe(rng, 3, 0.0, difficulty)), lines("b", recipe(rng, 3, 0.0, difficulty)))
