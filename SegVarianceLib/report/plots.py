@@ -81,7 +81,7 @@ def ensembles_beside_seeds(study: SeedStudy, colour: str) -> Markup:
         top = row * step
         tip = f"{gain.ensemble}: {amount(gain.mean, study.metric, 1)} on {gain.cases} cases; better than {percent(gain.seeds_exceeded)} of the seeds"
         parts.append(label(gain.ensemble, x.left, top + 14, "start"))
-        parts.append(label(f"{gain.difference:+.4f}", x.right, top + 14, "end", "strong"))
+        parts.append(label(f"{gain.difference:+z.4f}", x.right, top + 14, "end", "strong"))
         parts.append(line(x(gain.single_mean), top + 26, x(gain.mean), top + 26, "thin"))
         parts.append(diamond(x(gain.mean), top + 26, 6.5, "mark best", tip))
     return _with_axis(parts, x, bottom, f"Ensembles beside single seeds, {study.structure}", study, colour)

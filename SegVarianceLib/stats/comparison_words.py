@@ -162,13 +162,13 @@ def _range(estimate: Estimate, metric: Facts) -> str:
 
 
 def _signed(estimate: Estimate, metric: Facts) -> str:
-    return f"{estimate.value:+.{3 if metric.unit else 4}f}"
+    return f"{estimate.value:+z.{3 if metric.unit else 4}f}"
 
 
 def signed_range(estimate: Estimate, metric: Facts) -> str:
     """The bounds with their signs: ``+0.0050 to +0.0196``."""
     digits = 3 if metric.unit else 4
-    return f"{estimate.low:+.{digits}f} to {estimate.high:+.{digits}f}"
+    return f"{estimate.low:+z.{digits}f} to {estimate.high:+z.{digits}f}"
 
 
 def _failures(side: Recipe) -> str:

@@ -82,7 +82,7 @@ def p_value(p: float) -> str:
 
 def number(value: float, metric: Facts, extra_digits: int = 0) -> str:
     """Three decimals for a share such as Dice, two for millimetres; ``extra_digits`` for small differences."""
-    return f"{value:.{(2 if metric.unit else 3) + extra_digits}f}"
+    return f"{value:z.{(2 if metric.unit else 3) + extra_digits}f}"
 
 
 def amount(value: float, metric: Facts, extra_digits: int = 0) -> str:
