@@ -29,6 +29,8 @@ from .power_section import power_of_comparison
 from .variance_plot import variance_bars
 
 _OPEN_PAIRS = 3
+_PICTURED_PAIRS = 10
+"""Ten recipes are 45 pairs, and each pair's pictures are a tenth of a megabyte and half a second."""
 
 _CLASSES = {
     Verdict.BETTER: "better",
@@ -52,10 +54,18 @@ def comparison_findings(found: Comparisons, colour_of: ColourOf) -> Markup:
 
 
 def comparison_plots(found: Comparisons, colour_of: ColourOf) -> Markup:
-    """The plots of every pair, those after the first folded."""
-    titles = [f"{pair.a.name} against {pair.b.name}, in pictures" for pair in found.primary]
-    plots = [_plots(pair, _of_pair(found, pair), colour_of) for pair in found.primary]
-    return joined(element("h2", titles[0]), plots[0], *map(fold, titles[1:], plots[1:]))
+    """The plots of the first pairs, those after the first folded."""
+    pictured = found.primary[:_PICTURED_PAIRS]
+    titles = [f"{pair.a.name} against {pair.b.name}, in pictures" for pair in pictured]
+    plots = [_plots(pair, _of_pair(found, pair), colour_of) for pair in pictured]
+    rest = len(found.primary) - len(pictured)
+    note = f"{rest} more pairs stand in the tables; a report of two recipes (--a, --b) has their pictures."
+    return joined(
+        element("h2", titles[0]),
+        plots[0],
+        *map(fold, titles[1:], plots[1:]),
+        element("p", note, class_="note") if rest else Markup(),
+    )
 
 
 def _of_pair(found: Comparisons, pair: Comparison) -> list[Comparison]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,9 +29,12 @@ class StudyStatistics:
 
 
 def study_statistics(
-    table: ScoreTable, primary_metric: str, smallest_difference: float | None = None
+    table: ScoreTable,
+    primary_metric: str,
+    smallest_difference: float | None = None,
+    recipes: Sequence[str] = (),
 ) -> StudyStatistics:
-    """All statistics of ``table``; comparisons by ``primary_metric`` first, then by every other metric it holds.
+    """All statistics of ``table``; comparisons of ``recipes`` (default: all that the table holds) by ``primary_metric`` first, then by every other metric it holds.
 
     Raises:
         SegVarianceError: the table has no ``primary_metric``.
@@ -39,7 +43,7 @@ def study_statistics(
     if primary_metric not in metrics:
         raise SegVarianceError(f"The scores hold no {primary_metric!r}. They hold: {', '.join(metrics)}.")
     curves, not_made = ensemble_curves(table, primary_metric, smallest_difference)
-    recipes, comparisons = recipes_of(table), None
+    recipes, comparisons = recipes or recipes_of(table), None
     if len(recipes) > 1:
         try:
             comparisons = compare_recipes(table, recipes, primary_metric, smallest_difference, further_metrics=metrics)

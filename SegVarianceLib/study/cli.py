@@ -196,16 +196,12 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
 
     compare = _command(commands, "compare", commands_compare.compare)
     _add_scores(compare)
-    compare.add_argument("--a", default=None, help="configuration (default: all pairs, or the seeds of the only one)")
-    compare.add_argument("--b", default=None, help="the other configuration")
     compare.add_argument("--metric", default="dice", help="column 'metric' of the scores")
     compare.add_argument("--by", default=None, choices=("structure",), help="also each structure alone")
     _add_json(compare)
 
     power = _command(commands, "power", commands_power.power_command)
     _add_scores(power)
-    power.add_argument("--a", default=None, help="configuration of the pilot (default: the one or two that there are)")
-    power.add_argument("--b", default=None, help="the other configuration")
     power.add_argument("--metric", default="dice", help="column 'metric' of the scores")
     power.add_argument("--structure", default=FOREGROUND_MEAN, help="a structure, or the mean over all")
     power.add_argument("--hours", type=float, default=None, help="of one training (default: as measured in a study)")
@@ -230,6 +226,8 @@ def _add_scores(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--d0", type=float, default=None, help="smallest difference that matters (default: 0.01, or 1 mm of a distance)"
     )
+    parser.add_argument("--a", default=None, help="one configuration (default: all that there are)")
+    parser.add_argument("--b", default=None, help="the other")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

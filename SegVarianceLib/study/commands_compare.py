@@ -22,9 +22,7 @@ def compare(arguments: Namespace) -> int:
         raise SegVarianceError(
             f"There is no metric {arguments.metric!r} in the scores. They hold: {', '.join(table.unique('metric'))}."
         )
-    if (arguments.a is None) != (arguments.b is None):
-        raise SegVarianceError("Give both --a and --b, or neither to compare all.")
-    recipes = recipes_of(table) if arguments.a is None else (arguments.a, arguments.b)
+    recipes = pair_of(arguments) or recipes_of(table)
     if len(recipes) < 2:
         return _one_recipe(table, arguments)
     found = compare_recipes(table, recipes, arguments.metric, arguments.d0)
@@ -33,6 +31,13 @@ def compare(arguments: Namespace) -> int:
     else:
         print_comparisons(found, arguments.by == "structure")
     return 0
+
+
+def pair_of(arguments: Namespace) -> tuple[str, ...]:
+    """The two configurations that the user names; empty for all."""
+    if (arguments.a is None) != (arguments.b is None):
+        raise SegVarianceError("Give both --a and --b, or neither to compare all.")
+    return () if arguments.a is None else (arguments.a, arguments.b)
 
 
 def read_scores(given: Sequence[str]) -> ScoreTable:

@@ -30,7 +30,7 @@ from ..report.content import ReportContent
 from ..report.report import write_report
 from ..stats.study_statistics import study_statistics
 from . import stages
-from .commands_compare import read_scores
+from .commands_compare import pair_of, read_scores
 from .terminal import out, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
@@ -127,14 +127,15 @@ def score(arguments: Namespace) -> int:
 
 
 def report(arguments: Namespace) -> int:
-    given = Path(arguments.scores[0])
-    if len(arguments.scores) == 1 and given.is_dir():
+    given, pair = Path(arguments.scores[0]), pair_of(arguments)
+    path = Path(arguments.output) if arguments.output else None
+    if len(arguments.scores) == 1 and given.is_dir() and not pair:
         study = StudyFolder.open(given)
-        path = stages.report(study, stages.compare(study, arguments.d0))
+        path = stages.report(study, stages.compare(study, arguments.d0), path)
     else:
         table = read_scores(arguments.scores)
-        path = Path(arguments.output) if arguments.output else given.with_name("report.html")
-        statistics = study_statistics(table, stages.PRIMARY_METRIC, arguments.d0)
+        path = path or (given / "comparison.html" if given.is_dir() else given.with_name("report.html"))
+        statistics = study_statistics(table, stages.PRIMARY_METRIC, arguments.d0, pair)
         names = ", ".join(Path(each).name for each in arguments.scores)
         content = ReportContent(
             names,

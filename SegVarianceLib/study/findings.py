@@ -127,12 +127,17 @@ def _spread(c: Comparison) -> str:
 
 
 def _left_out(c: Comparison) -> list[str]:
+    """Notes, missing runs, and every exclusion, those of one reason on one line."""
     sentences = [
         f"Left out of {side.name}: seed{'s' * (len(side.left_out_seeds) > 1)} {', '.join(map(str, side.left_out_seeds))}, which lack cases."
         for side in (c.a, c.b)
         if side.left_out_seeds
     ]
-    return [*c.notes, *sentences] + [f"Left out: {e.case}, {e.structure} ({e.reason})." for e in c.exclusions]
+    by_reason: dict[str, list[str]] = {}
+    for exclusion in c.exclusions:
+        by_reason.setdefault(exclusion.reason, []).append(f"{exclusion.case} {exclusion.structure}")
+    excluded = [f"Left out ({len(which)}; {reason}): {', '.join(which)}." for reason, which in by_reason.items()]
+    return [*c.notes, *sentences, *excluded]
 
 
 def _p(p: float) -> str:

@@ -91,8 +91,9 @@ def compare(study: StudyFolder, smallest_difference: float | None = None) -> Stu
     return found
 
 
-def report(study: StudyFolder, statistics: StudyStatistics) -> Path:
-    """The HTML report of everything above; ``report.html``."""
+def report(study: StudyFolder, statistics: StudyStatistics, path: Path | None = None) -> Path:
+    """The HTML report of everything above; ``report.html`` unless ``path`` says otherwise."""
+    path = study.report_path if path is None else path
     scores = ScoreTable.read(study.scores_path)
     content = ReportContent(
         title=study.plan.title,
@@ -105,8 +106,8 @@ def report(study: StudyFolder, statistics: StudyStatistics) -> Path:
         pictures=tuple(_picture(study, case_id) for case_id in worst_cases(scores, PRIMARY_METRIC, _PICTURED_CASES)),
         labels=study.labels,
     )
-    write_report(study.report_path, content)
-    return study.report_path
+    write_report(path, content)
+    return path
 
 
 def rules_of(study: StudyFolder) -> tuple[str, ...]:

@@ -105,6 +105,28 @@ def test_mistakes_get_a_sentence(
     assert sentence in " ".join(capsys.readouterr().err.split())
 
 
+def test_every_exclusion_is_printed_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    absent = [
+        s._replace(value=None, note="agreed absent")
+        if (s.case, s.structure) in {("case_3", "a"), ("case_5", "b")}
+        else s
+        for name in ("new", "old")
+        for s in scores_of(name, 0.0)
+    ]
+    assert main(["compare", written(tmp_path / "scores.csv", absent)]) == 0
+    text = said(capsys)
+    assert "Left out (2; agreed absent: all seeds" in text
+    assert "case_3 a, case_5 b" in text
+
+
+def test_a_report_of_a_pair_among_several_is_made_where_asked(tmp_path: Path) -> None:
+    given = written(tmp_path / "scores.csv", *(scores_of(name, 0.0) for name in ("x", "y", "z")))
+    assert main(["report", given, "--a", "x", "--b", "z", "--output", str(tmp_path / "xz.html")]) == 0
+    page = (tmp_path / "xz.html").read_text(encoding="utf-8")
+    assert "x against z" in page
+    assert "x against y" not in page
+
+
 def test_an_ensemble_against_its_own_members_says_that_they_share_trainings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
