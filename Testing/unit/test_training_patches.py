@@ -65,12 +65,12 @@ def test_one_slice_meets_whole_voxels_not_the_void_beside_it():
     np.testing.assert_array_equal(blocks.image[:, 0] == 5, blocks.label_map == 1)
 
 
-@given(seeds, st.tuples(*[st.integers(1, 20)] * 3), st.tuples(*[st.integers(1, 14)] * 3))
+@given(seeds, st.tuples(*[st.integers(1, 12)] * 3), st.tuples(*[st.integers(1, 14)] * 3))
 def test_a_block_is_cut_from_the_image_and_what_lies_outside_is_empty(seed, size, shape):
-    """Each voxel carries its own place, so that a block tells where it was cut; image and labels agree."""
+    """Each voxel carries its own place (below 2048, exact in float16), so that a block tells where it was cut."""
     places = np.arange(1, 1 + np.prod(size)).reshape(size)
     label_map = (places % 3).astype(np.uint8)
-    blocks = draw_blocks([case(label_map, places[None] % 2048)], np.zeros(3, int), NETWORK, 0.5, shape, rng(seed))
+    blocks = draw_blocks([case(label_map, places[None])], np.zeros(3, int), NETWORK, 0.5, shape, rng(seed))
     assert blocks.image.dtype == np.float32
     assert blocks.image.shape == (3, 1, *shape)
     for image, labels in zip(blocks.image[:, 0], blocks.label_map, strict=True):
@@ -79,12 +79,11 @@ def test_a_block_is_cut_from_the_image_and_what_lies_outside_is_empty(seed, size
             continue
         low, high = cut.min(0), cut.max(0) + 1
         inside = image[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        start = np.argwhere(places % 2048 == inside.flat[0])
-        candidates = [(places[tuple(slice(a, a + n) for a, n in zip(at, inside.shape, strict=True))]) for at in start]
-        found = [each for each in candidates if np.array_equal(each % 2048, inside)]
-        assert found
+        (start,) = np.argwhere(places == inside.flat[0])
+        found = places[tuple(slice(a, a + n) for a, n in zip(start, inside.shape, strict=True))]
+        np.testing.assert_array_equal(found, inside)
         expected = np.zeros(shape, np.uint8)
-        expected[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = found[0] % 3
+        expected[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = found % 3
         np.testing.assert_array_equal(labels, expected)
 
 
