@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "SegVarianceLib"
 ORDER = (
-    "core", "metrics", "dataset", "plan", "ensemble", "evaluation", "stats", "report",
+    "core", "metrics", "dataset", "plan", "ensemble", "evaluation", "stats", "report", "review",
     "model", "training", "prediction", "backends", "study",
 )  # fmt: skip
 LIGHT, HEAVY = ORDER[: ORDER.index("model")], ORDER[ORDER.index("model") :]
