@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.arrays import values_present
 from ..core.errors import Problem, SegVarianceError
-from ..core.labels import BACKGROUND, LabelSet, Structure
+from ..core.labels import LabelSet, Structure
 from ..dataset.case import Case
 from ..dataset.grids import read_or_note
 from ..dataset.image_io import read_label_map
@@ -16,6 +16,7 @@ from .description import Found, Request, Review, ReviewMember
 from .from_folders import find_in_folder
 from .from_nnunet import find_in_results, trainer_folders
 from .from_study import find_in_study, is_study
+from .labelling import labels_of_values
 
 _MOST_SAMPLED = 8
 """So many label maps are read, of one case, where nothing says which values there are: half a second of a brain tumour."""
@@ -156,8 +157,3 @@ def _labels(
     maps = [found for path in files if (found := read_or_note(path, read_label_map, unread))]
     values = {value for found in maps for value in values_present(found.array)}
     return labels_of_values(values), f"the values in {len(maps)} label maps of {first.id}", False
-
-
-def labels_of_values(values: Iterable[int]) -> LabelSet:
-    """Structures ``label_1``, ``label_2`` and so on; background is none."""
-    return LabelSet(tuple(Structure(f"label_{value}", (value,)) for value in sorted(set(values) - {BACKGROUND})))
