@@ -1,0 +1,133 @@
+"""The real MRML scene, with the few things of the application that ``slicer.util`` and file formats ask for.
+
+The slicer-core wheel holds every class of Slicer that needs no Qt, but nothing that starts them: a scene, an application
+logic and module logics, which the application makes at its start, are made here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from SegVarianceLib.core.geometry import Geometry
+from SegVarianceLib.core.labels import LabelSet, Structure
+
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")  # before vtk: pictures without a display
+
+try:
+    import slicer
+    import vtk
+except ImportError as error:
+    slicer = None
+    WHY_NOT = f"{error}: the scene tests need the slicer-core wheel (pip install 'slicer-core>=5.11.0.6')"
+
+HERE = Path(__file__).parent
+_MODULES = {
+    "volumes": "vtkSlicerVolumesLogic",
+    "segmentations": "vtkSlicerSegmentationsModuleLogic",
+    "subjecthierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
+    "tables": "vtkSlicerTablesLogic",
+}
+
+
+class _Skipped(pytest.Module):
+    def collect(self) -> list:
+        pytest.skip(WHY_NOT, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> Any:
+    """Without slicer a test file is skipped with its reason before it imports anything."""
+    return _Skipped.from_parent(parent, path=module_path) if slicer is None else None
+
+
+def pytest_collection_modifyitems(items: list) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("slicer")
+
+
+def start(scene: Any) -> SimpleNamespace:
+    """What the application makes for its scene: ``.scene``, ``.application`` and the logics, and ``slicer.modules``."""
+    application = slicer.vtkSlicerApplicationLogic()
+    application.SetMRMLScene(scene)
+    application.SetSliceLogics(vtk.vtkCollection())
+    application.SetViewLogics(vtk.vtkCollection())
+    colours = application.GetColorLogic()
+    colours.SetMRMLScene(scene)
+    colours.AddDefaultColorNodes()
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
+    logics = {name: getattr(slicer, kind)() for name, kind in _MODULES.items()}
+    for name, logic in logics.items():
+        logic.SetMRMLScene(scene)
+        logic.SetMRMLApplicationLogic(application)
+        application.SetModuleLogic(name.capitalize(), logic)
+    slicer.mrmlScene = scene
+    slicer.modules = SimpleNamespace(
+        **{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
+    )
+    slicer.app = SimpleNamespace(mrmlScene=lambda: scene, applicationLogic=lambda: application)
+    return SimpleNamespace(scene=scene, application=application, **logics)
+
+
+@pytest.fixture
+def mrml() -> Iterator[SimpleNamespace]:
+    """A fresh scene with its logics: ``mrml.scene``, ``mrml.application``, ``mrml.segmentations`` and so on."""
+    started = start(slicer.vtkMRMLScene())
+    yield started
+    started.scene.Clear(True)
+
+
+@pytest.fixture
+def scene(mrml: SimpleNamespace) -> Any:
+    return mrml.scene
+
+
+def grid(turn_degrees: tuple[float, float, float] = (0, 0, 0), mirrored: bool = False) -> Geometry:
+    """30 x 24 x 18 voxels (x, y, z) of unequal spacing, turned, and left-handed if ``mirrored``."""
+    direction = Rotation.from_euler("xyz", turn_degrees, degrees=True).as_matrix()
+    if mirrored:
+        direction = direction @ np.diag([1, 1, -1])
+    return Geometry((30, 24, 18), (0.7, 0.9, 1.3), (11.3, -20.7, 33.1), tuple(direction.ravel().tolist()))
+
+
+GRIDS = {
+    "plain": grid(),
+    "oblique": grid((12, -20, 31)),
+    "left-handed": grid(mirrored=True),
+    "oblique left-handed": grid((12, -20, 31), mirrored=True),
+}
+
+
+@pytest.fixture(params=GRIDS.values(), ids=GRIDS.keys())
+def geometry(request: pytest.FixtureRequest) -> Geometry:
+    return request.param
+
+
+@pytest.fixture
+def tumour() -> LabelSet:
+    """The labels of BraTS: 1, 2 and 4, and no 3."""
+    return LabelSet((Structure("necrosis", (1,)), Structure("edema", (2,)), Structure("enhancing", (4,))))
+
+
+@pytest.fixture
+def regions() -> LabelSet:
+    """The same as regions that overlap."""
+    nested = (Structure("whole", (1, 2, 4)), Structure("core", (1, 4)), Structure("enhancing", (4,)))
+    return LabelSet(nested, regions_class_order=(2, 1, 4))
+
+
+@pytest.fixture
+def label_map() -> np.ndarray:
+    """Nested boxes of edema around necrosis around enhancing tissue, off the middle, uint8 [z, y, x] = [18, 24, 30]."""
+    drawn = np.zeros((18, 24, 30), dtype=np.uint8)
+    drawn[3:14, 4:18, 6:27] = 2
+    drawn[5:11, 7:15, 9:20] = 1
+    drawn[6:9, 8:12, 10:16] = 4
+    return drawn
