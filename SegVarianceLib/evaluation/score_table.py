@@ -44,6 +44,8 @@ class Score(NamedTuple):
 
 
 COLUMNS = Score._fields
+OPTIONAL = ("fold", "member", "note")
+"""Columns that a table of somebody else's making may lack."""
 PATIENT = "patient"
 """The column that a table has besides where patients have several images."""
 
@@ -130,29 +132,43 @@ def patients_together(tables: Iterable[Mapping[str, str] | None]) -> dict[str, s
 
 
 def _parsed(file: Iterable[str], path: Path, patients: dict[str, str]) -> Iterator[Score]:
-    """A score for each line that is not empty; fills ``patients``. Columns that nobody knows are passed over."""
-    reader = csv.reader(file)
-    header = next(reader, [])
-    lacking = [column for column in COLUMNS if column not in header]
+    """A score for each line that is not empty; fills ``patients``. Columns that nobody knows are passed over.
+
+    Spreadsheets may have put semicolons or tabs between cells (and then decimal commas), or blanks around the heads.
+    """
+    lines = iter(file)
+    head = next(lines, "")
+    delimiter = next((mark for mark in (";", "\t") if mark in head and "," not in head), ",")
+    reader = csv.reader(lines, delimiter=delimiter)
+    header = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    lacking = [column for column in COLUMNS if column not in header and column not in OPTIONAL]
     if lacking:
-        raise SegVarianceError(f"{path} lacks the columns {', '.join(lacking)}. Expected: {', '.join(COLUMNS)}.")
+        raise SegVarianceError(
+            f"{path} lacks the columns {', '.join(lacking)}. Expected: {', '.join(COLUMNS)} ({', '.join(OPTIONAL)} may be left out)."
+        )
     twice = [column for column in COLUMNS if header.count(column) > 1]
     if twice:
         raise SegVarianceError(f"{path} has the columns {', '.join(twice)} twice. Keep the one that counts.")
-    cells_of = itemgetter(*map(header.index, COLUMNS))
+    end = len(header)  # where a cell without text stands in for a column that was left out
+    cells_of = itemgetter(*(header.index(column) if column in header else end for column in COLUMNS))
+    whole = all(column in header for column in COLUMNS)
     patient_at = header.index(PATIENT) if PATIENT in header else None
-    for line in reader:
+    for line in reader if whole else (line and [*line, ""] for line in reader):
         try:
             configuration, fold, seed, member, case, structure, metric, value, note = cells_of(line)
+            if not (configuration or case or value):
+                continue
+            if delimiter == ";":
+                value = value.replace(",", ".")
             number = float(value) if value else None
             if number is not None and not isfinite(number):
                 raise SegVarianceError(
-                    f"{path}, line {reader.line_num}: value {value!r} is not finite. "
+                    f"{path}, line {reader.line_num + 1}: value {value!r} is not finite. "
                     "Leave the cell empty and say why in 'note'."
                 )
             if patient_at is not None and patients.setdefault(case, line[patient_at]) != line[patient_at]:
                 raise SegVarianceError(
-                    f"{path}, line {reader.line_num}: case {case!r} is of patient {line[patient_at]!r}, and of "
+                    f"{path}, line {reader.line_num + 1}: case {case!r} is of patient {line[patient_at]!r}, and of "
                     f"{patients[case]!r} above. Give each case one patient."
                 )
             # Half a million lines share a few hundred names: kept once each, they are found by address.
@@ -170,12 +186,12 @@ def _parsed(file: Iterable[str], path: Path, patients: dict[str, str]) -> Iterat
         except IndexError:
             if line:
                 raise SegVarianceError(
-                    f"{path}, line {reader.line_num}: the line has too few cells. "
+                    f"{path}, line {reader.line_num + 1}: the line has too few cells. "
                     f"Expected {len(COLUMNS)}: {', '.join(COLUMNS)}."
                 ) from None
         except ValueError as error:
             raise SegVarianceError(
-                f"{path}, line {reader.line_num}: {error}. "
+                f"{path}, line {reader.line_num + 1}: {error}. "
                 "Fold and seed are whole numbers or empty, value is a number or empty."
             ) from None
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..stats.comparison import Comparison, Verdict
-from ..stats.comparison_words import amount_of_d0, difference_text
+from ..stats.comparison import Comparison
+from ..stats.comparison_words import amount_of_d0, difference_text, short_verdict
 from ..stats.intervals import Estimate
 from ..stats.score_cube import higher_is_better
 from ..stats.seed_matrix import FOREGROUND_MEAN
@@ -45,26 +45,15 @@ def _forest_row(c: Comparison, colour: str, x: Scale, top: float) -> Markup:
     return element(
         "g",
         label(_short(c.structure, 24), x.left, top + 16, "start", "strong" if mean else None),
-        label(short_verdict(c), x.right, top + 16, "end", "strong"),
+        label(short_verdict(c, _short(c.leader.name)), x.right, top + 16, "end", "strong"),
         line(x(0), y - 8, x(0), y + 8, "zero-line"),
         line(x(c.lead.low), y, x(c.lead.high), y, "span"),
         diamond(x(c.lead.value), y, 6.5, "mark best") if mean else dot(x(c.lead.value), y, 5.0, "mark"),
         label(difference_text(c), x.left, top + 46, "start", "quiet"),
         box(x.left, top + 2, x.right, top + _ROW, "hit"),
         class_=colour,
-        data_tip=f"{c.structure}: {c.a.name} minus {c.b.name} {difference_text(c)}, {p_value(c.p)}{holm}. {short_verdict(c)}",
+        data_tip=f"{c.structure}: {c.a.name} minus {c.b.name} {difference_text(c)}, {p_value(c.p)}{holm}. {short_verdict(c, _short(c.leader.name))}",
     )
-
-
-def short_verdict(comparison: Comparison) -> str:
-    """The verdict where there is room for a word or two."""
-    leader = _short(comparison.leader.name)
-    return {
-        Verdict.BETTER: f"{leader} better",
-        Verdict.MAYBE_TOO_LITTLE: "maybe too little",
-        Verdict.EQUIVALENT: "equivalent",
-        Verdict.NOT_SETTLED: "not settled",
-    }[comparison.verdict]
 
 
 def case_differences(c: Comparison, colour: str) -> Markup:

@@ -11,9 +11,12 @@ from ..stats.comparison_words import (
     cases_sentence,
     difference_text,
     equal_trainings_sentence,
+    error_sentences,
     failure_sentences,
     new_data_sentences,
     once_more_sentence,
+    short_verdict,
+    units,
     verdict_sentence,
     verdict_title,
 )
@@ -21,7 +24,7 @@ from ..stats.comparisons import Comparisons
 from ..stats.ranking import Ranking
 from ..stats.verdict import number, p_value, percent
 from . import methods
-from .comparison_plots import case_differences, short_verdict, structure_forest
+from .comparison_plots import case_differences, structure_forest
 from .false_alarm_plot import false_alarm_map
 from .layout import ColourOf, fold, folded_grid, grid, how_was_this_computed, panel, section
 from .markup import Markup, element, joined
@@ -45,6 +48,9 @@ def comparison_findings(found: Comparisons, colour_of: ColourOf) -> Markup:
     verdicts = [_verdict(pair, _of_pair(found, pair), colour_of) for pair in found.primary]
     more = verdicts[_OPEN_PAIRS:]
     reasons = element("ul", *(element("li", sentence) for sentence in found.not_compared))
+    if not found.primary:
+        answers = (element("div", element("p", sentence), class_="verdict open") for sentence in found.not_compared)
+        return joined(*answers)
     return joined(
         _overview(found) if len(found.primary) > 1 else Markup(),
         *verdicts[:_OPEN_PAIRS],
@@ -55,6 +61,8 @@ def comparison_findings(found: Comparisons, colour_of: ColourOf) -> Markup:
 
 def comparison_plots(found: Comparisons, colour_of: ColourOf) -> Markup:
     """The plots of the first pairs, those after the first folded."""
+    if not found.primary:
+        return Markup()
     pictured = found.primary[:_PICTURED_PAIRS]
     titles = [f"{pair.a.name} against {pair.b.name}, in pictures" for pair in pictured]
     plots = [_plots(pair, _of_pair(found, pair), colour_of) for pair in pictured]
@@ -77,10 +85,11 @@ def _of_pair(found: Comparisons, pair: Comparison) -> list[Comparison]:
 def _verdict(c: Comparison, of_pair: Sequence[Comparison], colour_of: ColourOf) -> Markup:
     said = [
         (verdict_sentence(c), methods.of_verdict(c)),
+        *((sentence, methods.of_failures(c)) for sentence in failure_sentences(c)),
         (once_more_sentence(c), methods.of_once_more(c)),
         (cases_sentence(c), methods.of_cases(c)),
+        *((sentence, methods.ERROR_RATIO) for sentence in error_sentences(c)),
         (equal_trainings_sentence(c), methods.of_equal_trainings(c)),
-        *((sentence, methods.of_failures(c)) for sentence in failure_sentences(c)),
         *((sentence, methods.of_new_data(c)) for sentence in new_data_sentences(c)),
     ]
     value, interval = difference_text(c).split(" ", 1)
@@ -93,7 +102,8 @@ def _verdict(c: Comparison, of_pair: Sequence[Comparison], colour_of: ColourOf) 
         element("div", f"{value} {unit}", class_="number"),
         element(
             "div",
-            f"{c.a.name} minus {c.b.name}, 95 % interval {interval.strip('()')}, {p}",
+            f"{c.a.name} {number(c.a.mean, c.metric, 1)}, {c.b.name} {number(c.b.mean, c.metric, 1)}; difference's 95 % interval "
+            f"{interval.strip('()')}, {p}",
             class_="what",
         ),
         *(
@@ -107,7 +117,7 @@ def _verdict(c: Comparison, of_pair: Sequence[Comparison], colour_of: ColourOf) 
 
 def _forest(of_pair: Sequence[Comparison], colour_of: ColourOf) -> Markup:
     same_metric = [c for c in of_pair if c.metric.id == of_pair[0].metric.id]
-    how = f"Line: 95 % interval. Shaded: differences up to {amount_of_d0(of_pair[0])}, too small to matter."
+    how = f"Line: 95 % interval. Shaded: differences up to {amount_of_d0(of_pair[0])}, too small to matter. Numbers: {of_pair[0].a.name} minus {of_pair[0].b.name}."
     return element(
         "figure",
         element("h4", _forest_title(of_pair[0])),
@@ -119,7 +129,7 @@ def _forest(of_pair: Sequence[Comparison], colour_of: ColourOf) -> Markup:
 
 def _forest_title(c: Comparison) -> str:
     unit = f" ({c.metric.unit})" if c.metric.unit else ""
-    return f"{c.metric.title}{unit}, {c.a.name} minus {c.b.name}"
+    return f"{c.metric.title}{unit}, {c.a.name} against {c.b.name}"
 
 
 def sample_words(c: Comparison) -> str:
@@ -143,6 +153,8 @@ def sample_words(c: Comparison) -> str:
 
 
 def _trainings(side: Recipe) -> str:
+    if side.ensemble_of > 1:
+        return f"{len(side.seeds)} {units(side)} trainings each, {side.name}"
     return f"{len(side.seeds)} trainings of {side.name} ({_seeds(side.seeds)})"
 
 

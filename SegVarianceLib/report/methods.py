@@ -22,7 +22,12 @@ VARIANCE_PARTS = (
 )
 STRUCTURE_FOREST = (
     "Each structure by itself, as the main result was: the two-way t with its 95 % interval, and the four verdicts.",
-    "p values of structures and further metrics are corrected together by Holm's method; the intervals are not widened for it.",
+    "Structures and further metrics are corrected together by Holm's method, their verdicts too; the intervals are not widened for "
+    "it, so one may exclude 0 and still be 'not settled'.",
+)
+ERROR_RATIO = (
+    "The same question on a relative scale: near 1, a small difference of scores may be a large part of what is still wrong.",
+    "Ratio of the means of 1 minus score; interval by the two-way t on the errors divided by their means (delta method of the logarithm).",
 )
 CASE_DIFFERENCES = (
     "Dot: the mean of all trainings of the first recipe minus that of the second, on one case. Whisker: the middle 90 % of that "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..stats.comparison import Comparison, smallest_difference_of
+from ..stats.comparison import Comparison, Verdict, smallest_difference_of
 from ..stats.power_plan import PowerPlan, plan_findings, power_plan
 from ..stats.seed_matrix import SeedMatrix
 from ..stats.seed_study import SeedStudy
@@ -23,7 +23,12 @@ _HOW = (
 def power_of_comparison(c: Comparison, colour: str) -> Markup:
     arms = ((c.a_values, c.a.name), (c.b_values, c.b.name))
     matrices = [SeedMatrix.of_array(values, name, c.metric.id, c.structure) for values, name in arms]
-    return _section(replace(power_plan(matrices, c.smallest_difference), folds=c.folds), colour)
+    settled = (
+        ""
+        if c.verdict is Verdict.NOT_SETTLED
+        else "This comparison is settled; the plan is for a difference as small as d0. "
+    )
+    return _section(replace(power_plan(matrices, c.smallest_difference), folds=max(1, c.folds)), colour, settled)
 
 
 def power_of_one(study: SeedStudy, colour: str) -> Markup:
@@ -32,13 +37,13 @@ def power_of_one(study: SeedStudy, colour: str) -> Markup:
     return _section(power_plan([matrix], smallest_difference_of(study.metric)), colour)
 
 
-def _section(plan: PowerPlan, colour: str) -> Markup:
+def _section(plan: PowerPlan, colour: str, before: str = "") -> Markup:
     said = [element("p", sentence) for sentence in plan_findings(plan)]
     open_at_first = 2 if len(plan.recipes) > 1 else 3  # of one recipe alone, also that everything is the least needed
     words = element("div", *said[:open_at_first], fold("More on this plan", *said[open_at_first:]), class_="with-words")
     return section(
         "How many trainings and cases it takes",
-        "The stronger a cell's shade, the surer a true difference of "
+        f"{before}The stronger a cell's shade, the surer a true difference of "
         f"{plan.difference:g} {plan.metric.unit or plan.metric.title} ({plan.structure}) would be found with that many trainings and "
         "cases. Right of and above the line it is found four times in five. The dot is what is at hand.",
         _HOW,

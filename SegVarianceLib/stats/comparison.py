@@ -5,7 +5,8 @@ Arrays are [seed, case]. Every lead is positive where the first recipe, a, is be
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,14 +16,16 @@ from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
 from ..core.seeding import generator
 from .cross_validation import NewTrainingData, new_training_data
-from .intervals import Estimate, share_interval
+from .effects import cases_beyond, error_ratio, failure_rate, probability_better
+from .intervals import Estimate
+from .multiplicity import holm
 from .power import ToSettle, to_settle
-from .resampling import Pigeonhole, canonical, pair_wins, percentile_interval
+from .resampling import Pigeonhole, canonical, percentile_interval
 from .score_cube import higher_is_better
 from .seed_matrix import Exclusion, SeedMatrix
-from .tests import exact_permutation_p
+from .tests import SIGNIFICANCE_LEVEL, exact_permutation_p
 from .two_way import TwoWay, two_way
-from .usual_tests import UsualTest, usual_tests
+from .usual_tests import UsualTest, half_differences, usual_tests
 from .variance_components import PilotVariances, pilot_variances
 from .variance_parts import VariancePart, variance_parts
 
@@ -44,8 +47,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Recipe:
-    """One side. ``failures``: share of its scores that are missed, false alarms or below 0.5, with Wilson's interval on the
-    number of cases (as if all seeds failed on the same)."""
+    """One side. ``failures``: share of its scores that are missed, false alarms or below 0.5, over all cases that every
+    seed has a line for (a missed structure has no distance, and is a failure). ``ensemble_of``: how many trainings stand
+    behind one of ``seeds``, 1 but for ensembles."""
 
     name: str
     seeds: tuple[int, ...]
@@ -53,16 +57,20 @@ class Recipe:
     sd_between_seeds: float
     failures: Estimate
     left_out_seeds: tuple[int, ...]
+    ensemble_of: int = 1
 
 
 @dataclass(frozen=True)
 class Comparison:
     """All figures of a against b.
 
-    ``lead`` and ``p``: the two-way t, 95 %; ``equivalence``: its 90 % interval and the larger p of two one-sided tests against
-    d0 (``smallest_difference``). ``redrawn``: pigeonhole bootstrap. ``probability_better``: if both are trained once more,
-    how often a has the better mean. ``cases_better``, ``cases_worse``: share of cases by more than d0, one training each.
-    ``p_holm``: corrected within the family that was asked for, None for the primary question.
+    ``lead`` and ``p``: the two-way t, 95 %. ``beyond_p``: of the leader's lead being d0 (``smallest_difference``) or less, twice
+    the one-sided p, so that it stands beside ``p``. ``equivalence``, ``equivalence_p``: 90 % interval, and the larger p of two
+    one-sided tests against d0. ``from_cases``, ``from_seeds``: the parts of the squared error that other cases, and other
+    trainings, would change, each without what both share.
+
+    ``redrawn``: pigeonhole bootstrap. ``probability_better``, ``cases_better``, ``cases_worse``, ``error_ratio``: ``stats.effects``.
+    ``p_holm``: corrected within the family of ``family`` comparisons that was asked for, and the verdict with it.
     """
 
     a: Recipe
@@ -77,7 +85,10 @@ class Comparison:
     lead: Estimate
     standard_error: float
     freedom: float
+    from_cases: float
+    from_seeds: float
     p: float
+    beyond_p: float
     equivalence: Estimate
     equivalence_p: float
     redrawn: Estimate
@@ -85,6 +96,7 @@ class Comparison:
     probability_better: Estimate
     cases_better: Estimate
     cases_worse: Estimate
+    error_ratio: Estimate | None
     permutation_p: float | None
     usual: tuple[UsualTest, ...]
     variance: tuple[VariancePart, ...]
@@ -94,6 +106,7 @@ class Comparison:
     notes: tuple[str, ...]
     random_seed: int
     p_holm: float | None = None
+    family: int = 1
     a_values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
     b_values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
@@ -122,6 +135,15 @@ def smallest_difference_of(metric: Facts) -> float:
     return 1.0 if metric.unit == "mm" else 0.01
 
 
+def require_sensible(metric: Facts, smallest_difference: float) -> None:
+    """Raises SegVarianceError where ``smallest_difference`` (d0) cannot be meant for ``metric``."""
+    if not 0 < smallest_difference < (np.inf if metric.unit else 1.0):
+        room = "above 0" if metric.unit else "above 0 and below 1 (0.01 is one percentage point)"
+        raise SegVarianceError(
+            f"The smallest difference that matters must be {room}, found {smallest_difference:g}. Give for example 0.01."
+        )
+
+
 def compare_matrices(
     a: SeedMatrix, b: SeedMatrix, smallest_difference: float | None = None, random_seed: int = 0
 ) -> Comparison:
@@ -135,15 +157,13 @@ def compare_matrices(
     """
     d0 = smallest_difference_of(a.metric) if smallest_difference is None else smallest_difference
     _check(a, b, d0)
-    sign = 1.0 if higher_is_better(a.metric) else -1.0
-    first, second = sign * a.values, sign * b.values
+    higher = higher_is_better(a.metric)
+    first, second, folds, drawn, halves = _in_canonical_order(a, b, 1.0 if higher else -1.0, random_seed)
     result = two_way(first, second)
     equivalence = result.interval(EQUIVALENCE_CONFIDENCE)
-    folds = None if a.folds[0] is None else np.array(a.folds)
-    ordered = canonical([first, second])
-    redrawn = Pigeonhole.of(ordered, generator(random_seed, "pigeonhole"))
     pilot = pilot_variances(first, second)
-    better, worse = _cases_beyond(first, second, d0)
+    better, worse = cases_beyond(first, second, d0)
+    p, beyond_p, equivalence_p = result.p_different(), _beyond_p(result, d0), _equivalence_p(result, d0)
     return Comparison(
         a=_recipe(a),
         b=_recipe(b),
@@ -152,40 +172,74 @@ def compare_matrices(
         smallest_difference=d0,
         cases=a.cases,
         images=sum(a.images),
-        folds=1 if folds is None else len(np.unique(folds)),
-        verdict=verdict_of(result.interval(), equivalence, d0),
+        folds=0 if folds is None else len(np.unique(folds)),
+        verdict=verdict_of(p, beyond_p, equivalence_p),
         lead=result.interval(),
         standard_error=result.standard_error,
         freedom=result.freedom,
-        p=result.p_different(),
+        from_cases=max(0.0, result.case - result.residual),
+        from_seeds=max(0.0, result.seed - result.residual),
+        p=p,
+        beyond_p=beyond_p,
         equivalence=equivalence,
-        equivalence_p=_equivalence_p(result, d0),
-        redrawn=percentile_interval(result.difference, redrawn.means[0] - redrawn.means[1]),
+        equivalence_p=equivalence_p,
+        redrawn=percentile_interval(result.difference, drawn.means[0] - drawn.means[1]),
         new_training_data=None if folds is None else new_training_data(first, second, folds),
-        probability_better=_probability_better(first, second, redrawn),
+        probability_better=probability_better(first, second, drawn),
         cases_better=better,
         cases_worse=worse,
+        error_ratio=error_ratio(first, second) if higher else None,
         permutation_p=exact_permutation_p(first.mean(axis=1), second.mean(axis=1)),
-        usual=usual_tests(ordered[0], ordered[1], generator(random_seed, "halvings")),
+        usual=usual_tests(first, second, halves),
         variance=variance_parts((first, second), folds),
         pilot=pilot,
         to_settle=to_settle(pilot, len(first), len(second), first.shape[1], d0),
         exclusions=a.exclusions,
-        notes=tuple(dict.fromkeys((*a.notes, *b.notes, *_same_trainings(a, b)))),
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes, *_warnings(a, b)))),
         random_seed=random_seed,
         a_values=a.values,
         b_values=b.values,
     )
 
 
-def verdict_of(lead: Estimate, equivalence: Estimate, smallest_difference: float) -> Verdict:
-    """From the 95 % interval of the lead and its 90 % interval. A gain that is surely too small is an equivalence."""
-    low = max(lead.low, -lead.high)  # of whoever is ahead
-    if low > smallest_difference:
+def verdict_of(p: float, beyond_p: float, equivalence_p: float) -> Verdict:
+    """From the three p values, each at 5 %: for a single comparison, the 95 % interval (equivalence: 90 %) against 0 and d0.
+
+    A gain that is surely too small is an equivalence.
+    """
+    if beyond_p < SIGNIFICANCE_LEVEL:
         return Verdict.BETTER
-    if -smallest_difference < equivalence.low and equivalence.high < smallest_difference:
+    if equivalence_p < SIGNIFICANCE_LEVEL:
         return Verdict.EQUIVALENT
-    return Verdict.MAYBE_TOO_LITTLE if low > 0 else Verdict.NOT_SETTLED
+    return Verdict.MAYBE_TOO_LITTLE if p < SIGNIFICANCE_LEVEL else Verdict.NOT_SETTLED
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons as one family: Holm's correction of each kind of p value, and the verdicts that follow."""
+    kinds = (
+        holm(np.array([getattr(each, name) for each in comparisons])) for name in ("p", "beyond_p", "equivalence_p")
+    )
+    return [
+        replace(each, p_holm=float(p[0]), family=len(comparisons), verdict=verdict_of(*p))
+        for each, p in zip(comparisons, np.stack([*kinds], axis=1), strict=True)
+    ]
+
+
+def _in_canonical_order(
+    a: SeedMatrix, b: SeedMatrix, sign: float, random_seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Pigeonhole, np.ndarray | None]:
+    """Both sides' scores (higher is better) with folds by case, redrawn studies and halves of seeds: nothing of it hangs on
+    names, on the order of lines, or on which side is called a."""
+    swap = sorted((tuple(np.sort(m.values, axis=None)), m is b) for m in (a, b))[0][1]
+    sides = (b, a) if swap else (a, b)
+    arms, order = canonical([sign * side.values for side in sides])
+    drawn = Pigeonhole.of(arms, generator(random_seed, "pigeonhole"))
+    halves = half_differences(arms, generator(random_seed, "halvings"))
+    folds = None if a.folds[0] is None else np.array(a.folds)[order]
+    if swap:
+        arms, drawn = arms[::-1], Pigeonhole(drawn.seed_weights[::-1], drawn.seed_means[::-1])
+        halves = None if halves is None else halves[::-1]
+    return arms[0], arms[1], folds, drawn, halves
 
 
 def _check(a: SeedMatrix, b: SeedMatrix, d0: float) -> None:
@@ -196,15 +250,25 @@ def _check(a: SeedMatrix, b: SeedMatrix, d0: float) -> None:
         )
     if min(len(a.seeds), len(b.seeds)) < 2:
         raise SegVarianceError("A comparison that carries training luck needs at least 2 trainings of each recipe.")
-    if not 0 < d0 < np.inf:
-        raise SegVarianceError(
-            f"The smallest difference that matters must be above 0, found {d0:g}. Give for example 0.01."
+    require_sensible(a.metric, d0)
+
+
+def _warnings(a: SeedMatrix, b: SeedMatrix) -> list[str]:
+    """What a reader should know before trusting the figures."""
+    found = _same_trainings(a, b)
+    if len(a.cases) < 10:
+        found.append(f"{len(a.cases)} cases are few: all intervals are rough. Score at least 10.")
+    if min(len(a.seeds), len(b.seeds)) == 2:
+        found.append(
+            "Two trainings are the least that can show luck at all: all intervals are rough. Train at least three."
         )
+    return found
 
 
 def _same_trainings(a: SeedMatrix, b: SeedMatrix) -> list[str]:
     """A warning where a training seems to stand on both sides: one recipe with one seed gives the same bytes twice."""
-    same = (a.values[:, None] == b.values[None]).all(axis=2)
+    varied = a.values.std(axis=1) > 0  # two that failed on every case are alike and need not be one
+    same = (a.values[:, None] == b.values[None]).all(axis=2) & varied[:, None]
     if not same.any():
         return []
     i, j = np.argwhere(same)[0]
@@ -224,44 +288,14 @@ def _recipe(matrix: SeedMatrix) -> Recipe:
         matrix.seeds,
         float(means.mean()),
         float(means.std(ddof=1)),
-        share_interval(float(failed.mean()), len(matrix.cases)),
+        failure_rate(np.concatenate([failed, matrix.failures_left_out], axis=1)),
         matrix.left_out_seeds,
     )
 
 
+def _beyond_p(result: TwoWay, d0: float) -> float:
+    return min(1.0, 2 * min(result.p_not_above(d0), result.p_not_below(-d0)))
+
+
 def _equivalence_p(result: TwoWay, d0: float) -> float:
-    return max(result.p_not_above(-d0), 1 - result.p_not_above(d0))
-
-
-def _probability_better(first: np.ndarray, second: np.ndarray, redrawn: Pigeonhole) -> Estimate:
-    """Share of pairs of seed means that a wins; Wilson's interval with the effective number of pairs that its bootstrap
-    variance means, never more than pairs of equal recipes are worth."""
-    share = float(pair_wins(first.mean(axis=1), second.mean(axis=1)).mean())
-    most = 3 * len(first) * len(second) / (len(first) + len(second) + 1)
-    return share_interval(share, _effective(share, float(redrawn.probability_first_better().var()), most))
-
-
-def _cases_beyond(first: np.ndarray, second: np.ndarray, d0: float) -> tuple[Estimate, Estimate]:
-    """Shares of (case, training of a, training of b) in which a is better by more than d0, and worse by more.
-
-    Variance from structural components over cases and both recipes' seeds (Sen 1960), which counts the residual more
-    than once and is therefore cautious; Wilson's interval with the effective number of cases, never more than there are.
-    """
-    differences = first[:, None] - second[None]  # [a's seed, b's seed, case]
-    room = 1e-9 * max(1.0, d0)  # 0.85 - 0.84 must not be more than 0.01 by rounding
-    shares = []
-    for beyond in (differences > d0 + room, differences < -d0 - room):
-        parts = (beyond.mean(axis=(0, 1)), beyond.mean(axis=(1, 2)), beyond.mean(axis=(0, 2)))
-        variance = sum(float(part.var(ddof=1)) / len(part) for part in parts)
-        share = float(beyond.mean())
-        shares.append(share_interval(share, _effective(share, variance, first.shape[1])))
-    return shares[0], shares[1]
-
-
-def _effective(share: float, variance: float, most: float) -> float:
-    """Number of yes-or-no observations whose share has this variance, between 1 and ``most``.
-
-    A share of all or none is taken a little inside for this, else a variance however small would leave no observation.
-    """
-    inside = (share * most + 1) / (most + 2)
-    return max(1.0, min(most, inside * (1 - inside) / variance)) if variance > 0 else most
+    return max(result.p_not_above(-d0), result.p_not_below(d0))

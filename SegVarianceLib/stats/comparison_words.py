@@ -6,6 +6,7 @@ from ..core.catalog import Facts
 from .comparison import Comparison, Recipe, Verdict
 from .intervals import Estimate
 from .score_cube import higher_is_better
+from .tests import SIGNIFICANCE_LEVEL
 from .verdict import amount, number, percent
 
 
@@ -13,10 +14,11 @@ def comparison_findings(comparison: Comparison) -> tuple[str, ...]:
     """The sentences of one comparison, most important first."""
     return (
         verdict_sentence(comparison),
+        *failure_sentences(comparison),
         once_more_sentence(comparison),
         cases_sentence(comparison),
+        *error_sentences(comparison),
         equal_trainings_sentence(comparison),
-        *failure_sentences(comparison),
         *new_data_sentences(comparison),
     )
 
@@ -31,6 +33,16 @@ def verdict_title(comparison: Comparison) -> str:
     return f"{comparison.leader.name} is {comparison.verdict}"
 
 
+def short_verdict(comparison: Comparison, leader: str | None = None) -> str:
+    """The verdict where there is room for a word or two; ``leader`` in place of its whole name."""
+    return {
+        Verdict.BETTER: f"{leader or comparison.leader.name} better",
+        Verdict.MAYBE_TOO_LITTLE: "maybe too little",
+        Verdict.EQUIVALENT: "equivalent",
+        Verdict.NOT_SETTLED: "not settled",
+    }[comparison.verdict]
+
+
 def verdict_sentence(comparison: Comparison) -> str:
     """One of four, by the 95 % interval of the difference (equivalence: 90 %) against the smallest that matters."""
     c, d0 = comparison, amount_of_d0(comparison)
@@ -39,12 +51,12 @@ def verdict_sentence(comparison: Comparison) -> str:
     if c.verdict is Verdict.BETTER:
         return (
             f"{leader} is better. Trained again and used on new patients, it is expected to {gain} over {follower}: more "
-            f"than the {d0} you called relevant."
+            f"than {d0}, the least that is to matter here."
         )
     if c.verdict is Verdict.MAYBE_TOO_LITTLE:
         return (
             f"{leader} is better on average, but the gain may be too small to matter: it is expected to {gain} over "
-            f"{follower}, and {d0} is the least you called relevant."
+            f"{follower}, and {d0} is the least that is to matter here."
         )
     if c.verdict is Verdict.EQUIVALENT:
         clear = " The difference is beyond luck, and still too small to matter." if c.lead.low * c.lead.high > 0 else ""
@@ -53,41 +65,48 @@ def verdict_sentence(comparison: Comparison) -> str:
             f"less than {d0} {c.metric.title} ({c.a.name} minus {c.b.name} {_signed(difference(c), c.metric)}, 90 % interval "
             f"{signed_range(difference(c, c.equivalence), c.metric)}).{clear}"
         )
-    return (
-        f"Not settled. {leader} is ahead by {amount(abs(c.lead.value), c.metric, 1)} {c.metric.title} (95 % interval "
-        f"{_range(_of_leader(c), c.metric)}): a difference of the size that re-training the same recipe produces. {settle_sentence(c)}"
-    )
+    by = f"{leader} is ahead by {amount(abs(c.lead.value), c.metric, 1)} {c.metric.title} (95 % interval {_range(_of_leader(c), c.metric)})"
+    if c.p < SIGNIFICANCE_LEVEL and c.p_holm is not None:
+        return (
+            f"Not settled. {by}: alone it would pass for a difference, among the {c.family} comparisons made here it may be "
+            f"chance. {settle_sentence(c)}"
+        )
+    luck = "re-training the same recipe" if c.from_seeds >= c.from_cases else "testing other patients"
+    return f"Not settled. {by}: a difference of the size that {luck} produces. {settle_sentence(c)}"
 
 
 def settle_sentence(comparison: Comparison) -> str:
     """What would settle a difference of d0 four times in five."""
-    need, d0 = comparison.to_settle, amount_of_d0(comparison)
-    more_cases = None if need.cases is None else need.cases - len(comparison.cases)
-    most = max(len(comparison.a.seeds), len(comparison.b.seeds))
-    more_seeds = None if need.seeds is None else need.seeds - most
-    if more_seeds is not None and more_seeds <= 0:
+    need, d0, sides = comparison.to_settle, amount_of_d0(comparison), (comparison.a, comparison.b)
+    if need.at_hand >= need.wanted:
         return f"A true difference of {d0} would most likely have been found with the trainings and cases at hand."
     ways = []
-    if more_seeds is not None:
-        ways.append(f"about {more_seeds} more training{'s' * (more_seeds > 1)} of each recipe")
-    if more_cases is not None and more_cases > 0:
-        ways.append(f"about {more_cases} more cases")
+    if need.seeds is not None and any(len(side.seeds) < need.seeds for side in sides):
+        lacking = ", ".join(f"{max(0, need.seeds - len(side.seeds))} more of {side.name}" for side in sides)
+        ways.append(f"about {need.seeds} {units(comparison.a)} of each recipe ({lacking})")
+    if need.cases is not None and need.cases > len(comparison.cases):
+        ways.append(f"about {need.cases} cases instead of {len(comparison.cases)}")
     if not ways and need.both is not None:
         return (
             f"To settle a difference of {d0}, neither more trainings nor more cases alone are enough: it takes both, as "
-            f"{need.both[0]} trainings of each recipe and {need.both[1]} cases."
+            f"{need.both[0]} {units(comparison.a)} of each recipe and {need.both[1]} cases."
         )
     if not ways:
         return f"A difference of {d0} is out of reach even with hundreds of trainings and thousands of cases."
     return f"To settle a difference of {d0}: {' or '.join(ways)}."
 
 
+def units(side: Recipe) -> str:
+    """What is repeated: trainings, or ensembles of some."""
+    return "trainings" if side.ensemble_of == 1 else f"ensembles of {side.ensemble_of}"
+
+
 def once_more_sentence(comparison: Comparison) -> str:
     p = comparison.probability_better
     share = p if comparison.lead.value >= 0 else Estimate(1 - p.value, 1 - p.high, 1 - p.low)
     return (
-        f"If both were trained once more, {comparison.leader.name} would have the better mean {percent(share.value)} of the "
-        f"time (95 % interval {percent(share.low)} to {percent(share.high)})."
+        f"If both were trained once more and tested on {len(comparison.cases)} patients, {comparison.leader.name} would have the "
+        f"better mean {percent(share.value)} of the time (95 % interval {percent(share.low)} to {percent(share.high)})."
     )
 
 
@@ -105,9 +124,24 @@ def cases_sentence(comparison: Comparison) -> str:
 def equal_trainings_sentence(comparison: Comparison) -> str:
     """The sentence that always stands: what the usual tests make of no difference at all."""
     t, wilcoxon = comparison.usual
+    a, b = comparison.a.name, comparison.b.name
     return (
         f"Two trainings of the same recipe were called 'significantly' different in {percent(t.false_alarms)} of pairs here "
-        f"by the {t.name} ({percent(wilcoxon.false_alarms)} by {wilcoxon.name}); 5 % is what they promise."
+        f"by the {t.name} ({a} {percent(t.first_false_alarms)}, {b} {percent(t.second_false_alarms)}; {wilcoxon.name} "
+        f"{percent(wilcoxon.false_alarms)}); 5 % is what they promise."
+    )
+
+
+def error_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """The same on a relative scale, where scores near 1 do not look alike; nothing for a distance."""
+    ratio = comparison.error_ratio
+    if ratio is None:
+        return ()
+    if comparison.lead.value < 0:
+        ratio = Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low)
+    return (
+        f"What {comparison.leader.name} leaves wrong (1 minus {comparison.metric.title}) is {ratio.value:.2f} of what "
+        f"{comparison.follower.name} does (95 % interval {ratio.low:.2f} to {ratio.high:.2f}).",
     )
 
 
@@ -117,7 +151,12 @@ def failure_sentences(comparison: Comparison) -> tuple[str, ...]:
         return ()
     what = "missed, falsely found" + ("" if comparison.metric.unit else " or below 0.5")
     sides = ", ".join(f"{side.name} in {_failures(side)}" for side in (comparison.a, comparison.b))
-    return (f"It fails ({what}): {sides} of cases.",)
+    lost = (
+        " Where a structure is missed there is no distance, so those cases are not in the difference."
+        if comparison.metric.unit
+        else ""
+    )
+    return (f"Failures ({what}) per case and training: {sides}.{lost}",)
 
 
 def new_data_sentences(comparison: Comparison) -> tuple[str, ...]:
@@ -126,8 +165,8 @@ def new_data_sentences(comparison: Comparison) -> tuple[str, ...]:
     if new is None:
         return ()
     return (
-        f"All of this is for these {new.folds} splits. Had other cases been there to train on, the difference "
-        f"({comparison.a.name} minus {comparison.b.name}) could lie between "
+        f"All of this is for single trainings on these {new.folds} splits, not for an ensemble of folds. Had other cases been there to "
+        f"train on, the difference ({comparison.a.name} minus {comparison.b.name}) could lie in "
         f"{signed_range(difference(comparison, new.difference), comparison.metric)} (95 %, Nadeau and Bengio).",
     )
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
-from ..ensemble.subsets import base_configuration, subset_configurations
+from ..ensemble.subsets import Group, base_configuration, subset_configurations
 from ..evaluation.score_table import ScoreTable
-from .comparison import Comparison, compare_matrices
+from .comparison import Comparison, compare_matrices, corrected, require_sensible
 from .intervals import CONFIDENCE
-from .multiplicity import holm
 from .ranking import Ranking, rank_recipes
 from .score_cube import ScoreCube, metric_of_column
-from .seed_matrix import FOREGROUND_MEAN, SeedMatrix, matched
+from .seed_matrix import FOREGROUND_MEAN, MIN_SEEDS, SeedMatrix, matched
 from .verdict import amount
 
 
@@ -37,7 +37,7 @@ class Comparisons:
         return {
             "primary": [comparison.to_json() for comparison in self.primary],
             "by_structure": [comparison.to_json() for comparison in self.by_structure],
-            "ranking": None if self.ranking is None else asdict(self.ranking),
+            "ranking": None if self.ranking is None else self.ranking.to_json(),
             "not_compared": list(self.not_compared),
         }
 
@@ -55,40 +55,44 @@ def compare_recipes(
     smallest_difference: float | None = None,
     random_seed: int = 0,
     further_metrics: Sequence[str] = (),
+    structure: str | None = None,
 ) -> Comparisons:
     """Compare all pairs of ``recipes`` (configurations, ensembles of some seeds too), in the order given.
 
-    The primary question is the mean over structures (or the only structure) in ``metric``; ``smallest_difference``
-    is in its unit, further metrics take their default.
+    The primary question is ``structure``, by default the mean over structures (or the only one), in ``metric``;
+    ``smallest_difference`` is in its unit, further metrics take their default. A pair that cannot be compared, for
+    example since a recipe was trained once, is a sentence in ``not_compared``.
 
     Raises:
-        SegVarianceError: fewer than 2 recipes, an unknown recipe or metric, or nothing that can be compared at all.
+        SegVarianceError: fewer than 2 recipes, an unknown recipe, metric or structure, or a senseless smallest difference.
     """
     known = table.unique("configuration")
-    unknown = [name for name in recipes if name not in known]
-    if unknown or len(set(recipes)) < 2:
+    if any(name not in known for name in recipes) or len(set(recipes)) < max(2, len(recipes)):
         raise SegVarianceError(
             f"Expected two or more of the configurations {', '.join(map(repr, known))}, each once; found "
             f"{', '.join(map(repr, recipes))}."
         )
-    shared = _ensembles_of(table)
+    if smallest_difference is not None:
+        require_sensible(metric_of_column(metric), smallest_difference)
+    made = _Made(_ensembles_of(table), random_seed)
     primary: list[Comparison] = []
     others: list[Comparison] = []
-    sentences: list[str] = []
     ranking = None
     for column in dict.fromkeys((metric, *further_metrics)):
         d0 = smallest_difference if column == metric else None
-        cubes = {name: ScoreCube.of(table, name, metric_of_column(column)) for name in recipes}
+        cubes = {name: _cube(table, name, metric_of_column(column), made.ensembles) for name in recipes}
         structures = _structures(list(cubes.values()))
-        for structure in structures:
-            found = _all_pairs(cubes, structure, d0, random_seed, sentences, shared)
-            (primary if (column, structure) == (metric, structures[0]) else others).extend(found)
-        if column == metric and len(recipes) > 2:
-            ranking = _ranking(cubes, structures[0], random_seed, sentences)
-    if not primary:
-        raise SegVarianceError(" ".join(dict.fromkeys(sentences)))
-    corrected = tuple(_corrected(primary)) if len(primary) > 1 else tuple(primary)
-    return Comparisons(corrected, tuple(_corrected(others)), ranking, tuple(dict.fromkeys(sentences)))
+        wanted = structures[0] if structure is None else structure
+        if wanted not in structures:
+            raise SegVarianceError(f"Not all of them have the structure {wanted!r}. All have: {', '.join(structures)}.")
+        primary_here = column == metric
+        for name in dict.fromkeys((wanted, *structures)):
+            asked = primary_here and name == wanted
+            (primary if asked else others).extend(made.all_pairs(cubes, name, d0, asked))
+        if primary_here and len(recipes) > 2:
+            ranking = made.ranking(cubes, wanted)
+    first = corrected(primary) if len(primary) > 1 else primary
+    return Comparisons(tuple(first), tuple(corrected(others)), ranking, tuple(made.sentences))
 
 
 _SHARED_TRAININGS = (
@@ -97,11 +101,14 @@ _SHARED_TRAININGS = (
 )
 
 
-def _ensembles_of(table: ScoreTable) -> dict[str, str]:
-    """Of which configuration each one that holds ensembles of some seeds is made."""
-    pairs = {(score.configuration, score.member) for score in table.scores}
-    bases = {configuration: base_configuration(configuration, member) for configuration, member in pairs}
-    return {configuration: base for configuration, base in bases.items() if base is not None}
+def _ensembles_of(table: ScoreTable) -> dict[str, tuple[str, int]]:
+    """Of which configuration each one that holds ensembles of some seeds is made, and of how many seeds."""
+    found = {}
+    for configuration, member in {(score.configuration, score.member) for score in table.scores}:
+        base, group = base_configuration(configuration, member), Group.parse(member)
+        if base is not None and group is not None:
+            found[configuration] = base, len(group.seeds)
+    return found
 
 
 def _structures(cubes: Sequence[ScoreCube]) -> tuple[str, ...]:
@@ -112,57 +119,76 @@ def _structures(cubes: Sequence[ScoreCube]) -> tuple[str, ...]:
     return (*((FOREGROUND_MEAN,) if several else ()), *common)
 
 
-def _all_pairs(
-    cubes: Mapping[str, ScoreCube],
-    structure: str,
-    d0: float | None,
-    random_seed: int,
-    sentences: list[str],
-    shared: Mapping[str, str],
-) -> list[Comparison]:
-    found = []
-    for a, b in combinations(cubes, 2):
+def _cube(table: ScoreTable, name: str, metric: Facts, ensembles: Mapping[str, tuple[str, int]]) -> ScoreCube:
+    """The cube of a configuration; ensembles name no fold themselves, so theirs are those of the trainings they are made of."""
+    cube = ScoreCube.of(table, name, metric)
+    if name not in ensembles or (ensembles[name][0], metric.id) not in table.groups:
+        return cube
+    base = ScoreCube.of(table, ensembles[name][0], metric)
+    folds = dict(zip(base.cases, base.folds, strict=True))
+    return replace(cube, folds=tuple(folds.get(case) for case in cube.cases))
+
+
+class _Made:
+    """Makes the comparisons of one table, and keeps a sentence for whatever could not be made (each once, in order)."""
+
+    def __init__(self, ensembles: Mapping[str, tuple[str, int]], random_seed: int):
+        self.ensembles, self._random_seed = ensembles, random_seed
+        self.sentences: dict[str, None] = {}
+
+    def all_pairs(
+        self, cubes: Mapping[str, ScoreCube], structure: str, d0: float | None, primary: bool
+    ) -> list[Comparison]:
+        found = []
+        for a, b in combinations(cubes.values(), 2):
+            try:
+                if min(len(a.seeds), len(b.seeds)) < MIN_SEEDS:
+                    if primary:  # the same for every structure and metric, so it is said once
+                        first, second = matched([a, b], structure, min_seeds=1)
+                        self.sentences[one_training_sentence(first, second)] = None
+                else:
+                    found.append(self._pair(a, b, structure, d0))
+            except SegVarianceError as error:
+                self.sentences[str(error)] = None
+        return found
+
+    def ranking(self, cubes: Mapping[str, ScoreCube], structure: str) -> Ranking | None:
         try:
-            first, second = matched([cubes[a], cubes[b]], structure, min_seeds=1)
-            if min(len(first.seeds), len(second.seeds)) < 2:
-                sentences.append(one_training_sentence(first, second))
-            else:
-                found.append(compare_matrices(first, second, d0, random_seed))
-                if shared.get(a, a) == shared.get(b, b):
-                    found[-1] = replace(found[-1], notes=(*found[-1].notes, _SHARED_TRAININGS))
+            return rank_recipes(matched(list(cubes.values()), structure), self._random_seed)
         except SegVarianceError as error:
-            sentences.append(str(error))
-    return found
+            self.sentences[f"No ranks: {error}"] = None
+            return None
 
-
-def _ranking(cubes: Mapping[str, ScoreCube], structure: str, random_seed: int, sentences: list[str]) -> Ranking | None:
-    try:
-        return rank_recipes(matched(list(cubes.values()), structure), random_seed)
-    except SegVarianceError as error:
-        sentences.append(f"No ranks: {error}")
-        return None
-
-
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    adjusted = holm(np.array([comparison.p for comparison in comparisons]))
-    return [replace(comparison, p_holm=float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)]
+    def _pair(self, a: ScoreCube, b: ScoreCube, structure: str, d0: float | None) -> Comparison:
+        first, second = matched([a, b], structure)
+        found = compare_matrices(first, second, d0, self._random_seed)
+        (base_a, size_a), (base_b, size_b) = (
+            self.ensembles.get(cube.configuration, (cube.configuration, 1)) for cube in (a, b)
+        )
+        return replace(
+            found,
+            a=replace(found.a, ensemble_of=size_a),
+            b=replace(found.b, ensemble_of=size_b),
+            notes=(*found.notes, _SHARED_TRAININGS) if base_a == base_b else found.notes,
+        )
 
 
 def one_training_sentence(a: SeedMatrix, b: SeedMatrix) -> str:
     """What can be said where a recipe was trained once: the band that two trainings of one recipe span, if it is known."""
     lead = abs(float(a.values.mean() - b.values.mean()))
-    once = " and ".join(repr(m.configuration) for m in (a, b) if len(m.seeds) == 1)
+    alone = [repr(m.configuration) for m in (a, b) if len(m.seeds) == 1]
+    once = " and ".join(alone)
     text = (
-        f"{a.metric.title} ({a.structure}): {once} was trained once, so nothing can separate the recipe from the luck of "
+        f"Not answerable. {a.metric.title} ({a.structure}): {once} {'were' if len(alone) > 1 else 'was'} trained once, so nothing can separate the recipe from the luck of "
         f"its training. {a.configuration!r} and {b.configuration!r} differ by {amount(lead, a.metric, 1)} here."
     )
     for matrix in (a, b):
-        if (k := len(matrix.seeds)) > 1:
+        if (k := len(matrix.seeds)) > 2:  # the spread of two says next to nothing
             sd = float(matrix.values.mean(axis=1).std(ddof=1))
             band = float(stats.t.ppf((1 + CONFIDENCE) / 2, k - 1) * np.sqrt(2) * sd)
             inside = "inside" if lead <= band else "outside"
             return (
                 f"{text} Two trainings of {matrix.configuration!r} differ by up to {amount(band, a.metric, 1)} (95 %, from {k} "
-                f"seeds): the difference lies {inside} that band. Train {once} at least once more."
+                f"seeds): the difference lies {inside} that band. Train {once} at least twice more."
             )
-    return f"{text} Train each at least twice."
+    return f"{text} Train every recipe at least three times."

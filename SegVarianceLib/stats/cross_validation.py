@@ -37,7 +37,10 @@ def new_training_data(a: np.ndarray, b: np.ndarray, fold_of_case: np.ndarray) ->
     repetitions = len(folds) * k
     squares = k * (len(folds) - 1) * by_fold.var(ddof=1) + len(folds) * (k - 1) * within
     error = float(np.sqrt((1 / repetitions + 1 / (len(folds) - 1)) * squares / (repetitions - 1)))
-    mean, freedom = float(by_fold.mean()), repetitions - 1
+    mean, freedom = (
+        float(a.mean() - b.mean()),
+        repetitions - 1,
+    )  # the same centre as the two-way t, also of unequal folds
     margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
     return NewTrainingData(Estimate(mean, mean - margin, mean + margin), p, len(folds), repetitions)

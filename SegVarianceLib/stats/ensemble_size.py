@@ -231,11 +231,21 @@ def _exclusions(cube: ScoreCube, ensembles: list[str], dropped: np.ndarray) -> t
 def gain_sentence(curve: EnsembleCurve, members: int) -> str:
     """What averaging ``members`` trainings gains; the curve holds that size."""
     size, metric = curve.of_size(members), curve.metric
-    verb = "improves" if size.gain.value >= 0 else "worsens"
     source = f"{size.groups} groups that share no training" if size.groups > 1 else "one group: for other patients only"
+    interval = f"(95 % interval {_range(size.gain, metric)}; {source})"
+    if size.gain.low * size.gain.high <= 0:
+        return (
+            f"No gain of averaging {members} trainings is shown: {metric.title} ({curve.structure}) is better by "
+            f"{amount(size.gain.value, metric, 1)} than that of a single one {interval}."
+        )
+    if size.gain.value < 0:
+        return (
+            f"Averaging {members} trainings makes {metric.title} ({curve.structure}) worse: better by "
+            f"{amount(size.gain.value, metric, 1)} than a single one {interval}."
+        )
     return (
-        f"Averaging {members} trainings {verb} {metric.title} ({curve.structure}) by {amount(abs(size.gain.value), metric, 1)} "
-        f"over a single one (95 % interval of the improvement {_range(size.gain, metric)}; {source})."
+        f"Averaging {members} trainings improves {metric.title} ({curve.structure}) by {amount(size.gain.value, metric, 1)} "
+        f"over a single one {interval}."
     )
 
 

@@ -81,10 +81,11 @@ class ToSettle:
 
     ``seeds``: of each recipe, on the cases at hand; ``cases``: with the seeds at hand. None where more of it alone (up to
     200 seeds, 20 000 cases) does not: the other is the limit. ``both`` (seeds, cases): where neither alone does, and
-    both grow by one factor; else None.
+    both grow by one factor; else None. ``at_hand``: with the seeds and cases that there are.
     """
 
     wanted: float
+    at_hand: float
     seeds: int | None
     cases: int | None
     both: tuple[int, int] | None
@@ -117,7 +118,8 @@ def to_settle(
     if more_seeds is None and more_cases is None and most < MAX_SEEDS:
         seeds = _smallest(lambda seeds: enough(seeds, grown(seeds)), most + 1, MAX_SEEDS)
         both = None if seeds is None else (seeds, grown(seeds))
-    return ToSettle(WANTED_POWER, more_seeds, more_cases, both)
+    at_hand = chance(pilot, (a_seeds, b_seeds), cases, difference)
+    return ToSettle(WANTED_POWER, at_hand, more_seeds, more_cases, both)
 
 
 @dataclass(frozen=True)

@@ -189,11 +189,16 @@ def _passes(plan: PowerPlan, seeds: int | tuple[int, int]) -> str:
     )
     needed = cost(sum(pair), 1, plan.folds, plan.hours_per_training)
     trainings = f"{needed.trainings} {'trainings ' if plan.folds > 1 else ''}in all"
-    return f"{count} ({trainings}{'' if needed.hours is None else f', about {hours_text(needed.hours)} hours'})"
+    return f"{count} ({trainings}{'' if needed.hours is None else f', about {hours_text(needed.hours)}'})"
 
 
 def hours_text(hours: float) -> str:
-    return f"{hours:.2g}" if hours < 10 else f"{hours:.0f}"
+    """With its unit: ``28 s``, ``12 min``, ``3.5 h``, ``240 h``."""
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    if hours < 1:
+        return f"{60 * hours:.0f} min"
+    return f"{hours:.1f} h" if hours < 10 else f"{hours:.0f} h"
 
 
 def _at_least(plan: PowerPlan) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
+from ..core.catalog import Facts
 from ..core.seeding import generator
 from .intervals import Estimate
 from .resampling import Pigeonhole, canonical, percentile_interval
@@ -27,10 +29,14 @@ class Rank:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Recipes, best first. ``agreement``: Kendall's tau-b between this order and that of a redrawn study, on average."""
+    """Recipes by the mean of ``metric``, best first. ``agreement``: Kendall's tau-b between this order and that of a redrawn study, on average."""
 
+    metric: Facts
     ranks: tuple[Rank, ...]
     agreement: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {"ranks": [asdict(rank) for rank in self.ranks], "agreement": self.agreement}
 
 
 def rank_recipes(matrices: Sequence[SeedMatrix], random_seed: int = 0) -> Ranking:
@@ -39,12 +45,13 @@ def rank_recipes(matrices: Sequence[SeedMatrix], random_seed: int = 0) -> Rankin
     sign = 1.0 if higher_is_better(matrices[0].metric) else -1.0
     # The recipes too stand in an order that only their numbers give, so that each draws the same whatever it is called.
     ordered = sorted(matrices, key=lambda m: (-sign * m.values.mean(), *np.sort(m.values, axis=None)))
-    arms = canonical([sign * matrix.values for matrix in ordered])
+    arms, _ = canonical([sign * matrix.values for matrix in ordered])
     means = Pigeonhole.of(arms, generator(random_seed, "ranking")).means
     found = np.array([values.mean() for values in arms])
     ranks = _ranks(means)
     own = _ranks(found[:, None])[:, 0]
     return Ranking(
+        matrices[0].metric,
         tuple(
             Rank(
                 matrix.configuration,

@@ -47,9 +47,10 @@ class Pigeonhole:
 
 
 def pair_wins(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """1 where ``first`` [i] is above ``second`` [j], 1/2 where equal, [i, j]."""
+    """1 where ``first`` [i] is above ``second`` [j], 1/2 where equal but for rounding, [i, j]."""
     difference = np.subtract.outer(first, second)
-    return (difference > 0) + 0.5 * (difference == 0)
+    tie = np.abs(difference) <= 1e-12 * max(np.abs(first).max(), np.abs(second).max())
+    return np.where(tie, 0.5, difference > 0)
 
 
 def percentile_interval(value: float, redrawn: np.ndarray) -> Estimate:
@@ -58,13 +59,30 @@ def percentile_interval(value: float, redrawn: np.ndarray) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def canonical(arms: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The same numbers in an order that depends on the numbers alone, so that what is drawn does not hang on names.
+def canonical(arms: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """The same numbers in an order that the numbers alone give, so that no draw or sum hangs on names; and that order of cases.
 
-    Cases are ordered by their sorted scores (which no order of seeds changes), then seeds by theirs over those cases.
+    Cases and seeds are ranked by their scores, then again by scores and ranks of the other (colour refinement), until all
+    are told apart or nothing more can be: what then still ties is alike to whatever is computed, but for rare symmetries.
     """
-    cases = np.lexsort(np.concatenate([np.sort(values, axis=0) for values in arms])[::-1])
-    return [values[:, cases][np.lexsort(values[:, cases].T[::-1])] for values in arms]
+    levels = np.unique(np.concatenate([values.ravel() for values in arms]), return_inverse=True)[1]
+    ranks = np.split(levels, np.cumsum([values.size for values in arms])[:-1])
+    ranked = [rank.reshape(values.shape) for rank, values in zip(ranks, arms, strict=True)]
+    case, seeds, told = np.zeros(arms[0].shape[1], dtype=int), [np.zeros(len(values), dtype=int) for values in arms], -1
+    while (apart := int(case.max()) + sum(int(seed.max()) for seed in seeds)) > told:
+        told = apart
+        scale = 1 + max(len(case), *map(len, seeds))
+        case = _groups(
+            np.concatenate([np.sort(r * scale + s[:, None], axis=0) for r, s in zip(ranked, seeds, strict=True)]).T
+        )
+        seeds = [_groups(np.sort(r * scale + case, axis=1)) for r in ranked]
+    order = np.argsort(case, kind="stable")
+    return [values[np.argsort(seed, kind="stable")][:, order] for values, seed in zip(arms, seeds, strict=True)], order
+
+
+def _groups(keys: np.ndarray) -> np.ndarray:
+    """Rank of each row of ``keys`` among the distinct rows."""
+    return np.unique(keys, axis=0, return_inverse=True)[1].ravel()
 
 
 def _drawn_shares(count: int, generator: np.random.Generator, repetitions: int) -> np.ndarray:

@@ -73,6 +73,7 @@ class ScoreCube:
             raise SegVarianceError(_twice(scores, cells))
         values = np.full(shape, np.nan)
         values.flat[cells] = [np.nan if s.value is None else s.value for s in scores]
+        _refuse_impossible(scores, metric)
         gaps = np.full(shape, NO_ROW, dtype=object)
         gaps.flat[cells] = ["" if s.value is not None else s.note or "no value" for s in scores]
         missed = np.zeros(shape, dtype=bool)
@@ -143,6 +144,19 @@ def metric_of_column(column: str) -> Facts:
 def higher_is_better(metric: Facts) -> bool:
     """True for Dice, False for a distance (whose worst value has no bound)."""
     return metric.best is not None and metric.worst is not None and metric.best > metric.worst
+
+
+def _refuse_impossible(scores: Sequence[Score], metric: Facts) -> None:
+    """Raises SegVarianceError for a value that the metric cannot have, such as a Dice in per cent."""
+    if metric.best is None or metric.worst is None:
+        return
+    low, high = sorted((metric.best, metric.worst))
+    for score in scores:
+        if score.value is not None and not low <= score.value <= high:
+            raise SegVarianceError(
+                f"{metric.title} of configuration {score.configuration!r}, case {score.case!r}, {score.structure!r} is "
+                f"{score.value:g}; it lies between {low:g} and {high:g}. Scores in per cent must be divided by 100."
+            )
 
 
 def _positions(names: Sequence) -> dict:

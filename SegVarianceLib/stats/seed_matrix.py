@@ -11,7 +11,7 @@ from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
 from ..evaluation.score_table import patients_together
 from .patients import fold_of_columns, images_by_column, mean_over_images, over_images
-from .score_cube import ScoreCube, metric_of_column
+from .score_cube import NO_ROW, ScoreCube, metric_of_column
 from .shared_cells import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, SharedCells, seeds_that_lack_lines
 
 
@@ -24,7 +24,8 @@ class SeedMatrix:
     structures that count; a structure that all agree is absent therefore leaves the others of that case in. What does
     not count is listed in ``exclusions``, and a missed structure's distance is among them: no number is invented, the
     miss itself shows as Dice 0. ``failures`` [seed, case] is true where the seed missed a structure of the case or saw
-    one that is not there, whether that cell counts or not.
+    one that is not there, whether that cell counts or not; ``failures_left_out`` says the same of the cases that are not
+    in the matrix although every seed has a line for them.
 
     With patients, each of ``cases`` is a patient: the mean of its ``images`` images (their number, by case).
     ``left_out_seeds`` are not in the matrix, because their runs are missing; ``incomplete_seeds`` are in it and lack
@@ -39,6 +40,7 @@ class SeedMatrix:
     cases: tuple[str, ...]
     values: np.ndarray
     failures: np.ndarray
+    failures_left_out: np.ndarray
     images: tuple[int, ...]
     folds: tuple[int | None, ...]
     exclusions: tuple[Exclusion, ...] = ()
@@ -87,6 +89,7 @@ class SeedMatrix:
             cases=tuple(f"{case:0{digits}}" for case in range(cases)),
             values=values,
             failures=np.zeros(values.shape, dtype=bool),
+            failures_left_out=np.zeros((seeds, 0), dtype=bool),
             images=(1,) * cases,
             folds=(None,) * cases if folds is None else tuple(folds),
         )
@@ -116,6 +119,9 @@ def matched(cubes: Sequence[ScoreCube], structure: str, min_seeds: int = MIN_SEE
     if len(kept) < MIN_CASES or any(len(cube.seeds) < min_seeds for cube in shared.cubes):
         raise SegVarianceError(_too_small(shared, structure, len(kept), min_seeds))
     all_images = {name: of_column[name] for name in kept}
+    lines = np.asarray(np.concatenate([cube.seed_gaps != NO_ROW for cube in shared.cubes]).all(axis=0))
+    said = np.asarray(lines.any(axis=1))
+    left_out_images = [images for name, images in of_column.items() if name not in kept and said[images].any()]
     folds = [fold_of_columns(cube.folds, all_images) for cube in shared.cubes]
     notes = _notes_on_splits(shared.cubes, tuple(kept), folds)
     images = tuple(map(len, kept.values()))
@@ -127,7 +133,8 @@ def matched(cubes: Sequence[ScoreCube], structure: str, min_seeds: int = MIN_SEE
             seeds=cube.seeds,
             cases=tuple(kept),
             values=mean_over_images(_case_means(cube, shared.counted), kept.values()),
-            failures=over_images(np.logical_or, np.asarray(cube.seed_missed.any(axis=2)), all_images.values()),
+            failures=_missed(cube, list(all_images.values())),
+            failures_left_out=_missed(cube, left_out_images),
             images=images,
             folds=(None,) * len(kept) if notes else folds[0],
             exclusions=shared.exclusions,
@@ -150,6 +157,13 @@ def mean_of_counted(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     The same to the last bit in whatever order the structures stand.
     """
     return np.sort(np.where(counted, values, 0.0), axis=-1).sum(axis=-1) / counted.sum(axis=-1)
+
+
+def _missed(cube: ScoreCube, columns: Sequence[Sequence[int]]) -> np.ndarray:
+    """[seed, column]: whether a seed missed a structure in one of the column's images, or saw one that is not there."""
+    if not columns:
+        return np.zeros((len(cube.seeds), 0), dtype=bool)
+    return over_images(np.logical_or, np.asarray(cube.seed_missed.any(axis=2)), columns)
 
 
 def _case_means(cube: ScoreCube, counted: np.ndarray) -> np.ndarray:

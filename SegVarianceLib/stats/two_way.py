@@ -7,13 +7,13 @@ Commun Stat Simul 24:285; Gallas 2006, Acad Radiol 13:353), whose variance of a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from .intervals import CONFIDENCE, Estimate
-from .variance_components import MeanSquares
+from .variance_components import MeanSquares, without_rounding
 
 KNOWN_RESIDUAL = 0.25
 """Share of the residual's part in the seeds' variance that is counted as known, since it is also measured, with many
@@ -46,13 +46,17 @@ class TwoWay:
 
     def p_different(self) -> float:
         """Two-sided p value of a difference of 0."""
-        return 2 * min(self.p_not_above(0.0), 1 - self.p_not_above(0.0))
+        return min(1.0, 2 * min(self.p_not_above(0.0), self.p_not_below(0.0)))
 
     def p_not_above(self, bound: float) -> float:
         """One-sided p value of "the difference is ``bound`` or less": small where it is clearly above."""
         if self.variance == 0:
             return 0.5 if self.difference == bound else float(self.difference < bound)
         return float(stats.t.sf((self.difference - bound) / self.standard_error, self.freedom))
+
+    def p_not_below(self, bound: float) -> float:
+        """One-sided p value of "the difference is ``bound`` or more": small where it is clearly below."""
+        return replace(self, difference=-self.difference).p_not_above(-bound)
 
 
 def two_way(a: np.ndarray, b: np.ndarray) -> TwoWay:
@@ -72,17 +76,20 @@ def _combined(case_differences: np.ndarray, arms: Sequence[np.ndarray]) -> TwoWa
     n = len(case_differences)
     squares = [MeanSquares.of(values) for values in arms]
     counts = np.array([each.seeds for each in squares])
-    case = float(case_differences.var(ddof=1) / n)
+    case = without_rounding(float(case_differences.var(ddof=1)), *arms) / n
     seeds = np.array([each.seed / each.cases / each.seeds for each in squares])
     residual = float(sum(each.residual / each.cases / each.seeds for each in squares))
     variance, freedom = variance_and_freedom(case, seeds, residual, counts, n)
-    return TwoWay(float(case_differences.mean()), case, float(seeds.sum()), residual, float(variance), float(freedom))
+    difference = float(case_differences.mean())
+    if without_rounding(difference**2, *arms) == 0:
+        difference = 0.0
+    return TwoWay(difference, case, float(seeds.sum()), residual, float(variance), float(freedom))
 
 
 def variance_and_freedom(
     case: np.ndarray | float, seeds: np.ndarray, residual: np.ndarray | float, counts: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The variance of the difference and its degrees of freedom by Satterthwaite, at least those of the smaller arm.
+    """The variance of the difference and its degrees of freedom by Satterthwaite, at least those of the smaller arm or of the cases.
 
     ``seeds`` [arm, ...] are the arms' parts, ``counts`` [arm] their numbers of seeds; everything else goes by element.
     Welch's degrees of freedom of the seeds are held at what they would be were all recipes equally lucky: with 3 seeds
@@ -98,4 +105,4 @@ def variance_and_freedom(
         spread = np.maximum(case - residual, 0.0) ** 2 / (n - 1) + unknown_seed**2 / np.fmin(welch, equal)
         # Where neither part is above the residual, both measure the residual: the cases with n - 1, the seeds with as many or so.
         freedom = variance**2 / np.maximum(spread, variance**2 / (2.0 * (n - 1)))
-    return variance, np.fmax(freedom, counts.min() - 1.0)
+    return variance, np.fmax(freedom, min(counts.min(), n) - 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +23,7 @@ class UsualTest:
 
     One training of each recipe (what most papers have): ``first_better`` and ``second_better`` are the shares of all pairs
     of trainings, one of each recipe, in which it would have called that recipe better; ``false_alarms`` the share of pairs of
-    *equal* trainings that it calls different. The p values of all these pairs are ``between_p`` and ``within_p``.
+    *equal* trainings that it calls different (``first_false_alarms``, ``second_false_alarms``: of one recipe alone). The p values of all these pairs are ``between_p`` and ``within_p``.
 
     On the mean of all trainings: ``averaged_p``; ``averaged_false_alarms`` is the share of random halvings of one
     recipe's trainings whose means it calls different, None with fewer than 4 of each.
@@ -33,39 +33,51 @@ class UsualTest:
     first_better: float
     second_better: float
     false_alarms: float
+    first_false_alarms: float
+    second_false_alarms: float
     averaged_p: float
     averaged_false_alarms: float | None
     between_p: np.ndarray = field(repr=False, compare=False)
     within_p: np.ndarray = field(repr=False, compare=False)
 
 
-def usual_tests(a: np.ndarray, b: np.ndarray, generator: np.random.Generator) -> tuple[UsualTest, ...]:
-    """Both tests on ``a`` and ``b`` [seed, case], higher being better. ``generator`` draws the halvings."""
+def usual_tests(a: np.ndarray, b: np.ndarray, halves: np.ndarray | None) -> tuple[UsualTest, ...]:
+    """Both tests on ``a`` and ``b`` [seed, case], higher being better; ``halves`` from ``half_differences``."""
     between = (a[:, None] - b[None]).reshape(-1, a.shape[1])
-    within = np.concatenate([_pair_differences(a), _pair_differences(b)])
+    within = _pair_differences(a), _pair_differences(b)
     averaged = (a.mean(axis=0) - b.mean(axis=0))[None]
-    enough = min(len(a), len(b)) >= _LEAST_TO_HALVE
-    halves = np.concatenate([_half_differences(values, generator) for values in (a, b)]) if enough else None
     return tuple(_one_test(name, test, between, within, averaged, halves) for name, test in _TESTS)
+
+
+def half_differences(arms: Sequence[np.ndarray], generator: np.random.Generator) -> np.ndarray | None:
+    """Mean of one random half of a recipe's seeds minus that of another, [recipe, halving, case]; None with fewer than 4 seeds."""
+    if min(map(len, arms)) < _LEAST_TO_HALVE:
+        return None
+    return np.stack([_half_differences(values, generator) for values in arms])
 
 
 def _one_test(
     name: str,
     test: Callable[[np.ndarray], np.ndarray],
     between: np.ndarray,
-    within: np.ndarray,
+    within: tuple[np.ndarray, np.ndarray],
     averaged: np.ndarray,
     halves: np.ndarray | None,
 ) -> UsualTest:
-    between_p, within_p = test(between), test(within)
+    between_p, both_p = test(between), [test(differences) for differences in within]
+    within_p = np.concatenate(both_p)
     called, ahead = between_p < SIGNIFICANCE_LEVEL, between.mean(axis=1)
     return UsualTest(
         name,
         first_better=float((called & (ahead > 0)).mean()),
         second_better=float((called & (ahead < 0)).mean()),
         false_alarms=float((within_p < SIGNIFICANCE_LEVEL).mean()),
+        first_false_alarms=float((both_p[0] < SIGNIFICANCE_LEVEL).mean()),
+        second_false_alarms=float((both_p[1] < SIGNIFICANCE_LEVEL).mean()),
         averaged_p=float(test(averaged)[0]),
-        averaged_false_alarms=None if halves is None else float((test(halves) < SIGNIFICANCE_LEVEL).mean()),
+        averaged_false_alarms=None
+        if halves is None
+        else float((test(halves.reshape(-1, halves.shape[2])) < SIGNIFICANCE_LEVEL).mean()),
         between_p=between_p,
         within_p=within_p,
     )

@@ -25,13 +25,18 @@ class MeanSquares:
         k, n = values.shape
         seed_means, case_means, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
         residuals = values - seed_means[:, None] - case_means + mean
-        return cls(
-            k,
-            n,
-            seed=float(n * ((seed_means - mean) ** 2).sum() / (k - 1)),
-            case=float(k * ((case_means - mean) ** 2).sum() / (n - 1)),
-            residual=float((residuals**2).sum() / ((k - 1) * (n - 1))),
+        squares = (
+            n * ((seed_means - mean) ** 2).sum() / (k - 1),
+            k * ((case_means - mean) ** 2).sum() / (n - 1),
+            (residuals**2).sum() / ((k - 1) * (n - 1)),
         )
+        return cls(k, n, *(without_rounding(float(square), values) for square in squares))
+
+
+def without_rounding(square: float, *scores: np.ndarray) -> float:
+    """``square``, or 0 where it is what rounding alone leaves of ``scores`` that do not differ."""
+    largest = max(float(np.abs(values).max()) for values in scores)
+    return 0.0 if square <= (1e-12 * largest) ** 2 * max(values.size for values in scores) else square
 
 
 def luck_ratio(squares: MeanSquares) -> Estimate | None:
@@ -40,8 +45,8 @@ def luck_ratio(squares: MeanSquares) -> Estimate | None:
     F = MS_seed / MS_residual divided by 1 + lambda has an F distribution, so the interval is exact for normal scores;
     below 0 is given as 0. None where no residual varies (seeds that predict alike).
     """
-    if squares.residual <= 1e-12 * (squares.case + squares.seed + squares.residual):
-        return None  # rounding alone; its ratio to anything means nothing
+    if squares.residual <= 1e-12 * (squares.case + squares.seed):
+        return None  # rounding alone, or nothing; its ratio to anything means nothing
     ratio = squares.seed / squares.residual
     freedom = squares.seeds - 1, (squares.seeds - 1) * (squares.cases - 1)
     upper, lower = stats.f.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], *freedom)
@@ -67,5 +72,6 @@ def pilot_variances(a: np.ndarray, b: np.ndarray) -> PilotVariances:
     arms = [MeanSquares.of(values) for values in (a, b)]
     residual = float(np.mean([arm.residual for arm in arms]))
     seed = float(np.mean([(arm.seed - arm.residual) / arm.cases for arm in arms]))
-    of_cases = (a.mean(axis=0) - b.mean(axis=0)).var(ddof=1) - sum(arm.residual / arm.seeds for arm in arms)
+    spread = without_rounding(float((a.mean(axis=0) - b.mean(axis=0)).var(ddof=1)), a, b)
+    of_cases = spread - sum(arm.residual / arm.seeds for arm in arms)
     return PilotVariances(max(0.0, seed), max(0.0, float(of_cases)), residual)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.seeding import generator
 from .intervals import CONFIDENCE, Estimate
+from .variance_components import without_rounding
 
 _DRAWS = 4000
 
@@ -39,6 +40,7 @@ def variance_parts(arms: Sequence[np.ndarray], fold_of_case: np.ndarray | None =
     squares = {**_seed_squares(arms, folds), **_case_squares(arms, folds)}
     split = _solver(len(arms), [len(values) for values in arms], folds)
     found = {name: max(0.0, value) for name, value in split({n: s.value for n, s in squares.items()}).items()}
+    found = {name: without_rounding(value, *arms) for name, value in found.items()}
     total = sum(found.values())
     if total == 0:
         return ()

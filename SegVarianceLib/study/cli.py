@@ -77,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults behind each help, but none where there is none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def _command(
     commands: argparse._SubParsersAction,
     name: str,
@@ -89,7 +96,7 @@ def _command(
         aliases=aliases,
         description=line,
         help=argparse.SUPPRESS,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     parser.set_defaults(function=does)
     return parser
@@ -197,6 +204,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     compare = _command(commands, "compare", commands_compare.compare)
     _add_scores(compare)
     compare.add_argument("--metric", default="dice", help="column 'metric' of the scores")
+    compare.add_argument("--structure", default=None, help="the question asked (default: the mean over structures)")
     compare.add_argument("--by", default=None, choices=("structure",), help="also each structure alone")
     _add_json(compare)
 

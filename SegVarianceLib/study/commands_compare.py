@@ -13,7 +13,7 @@ from ..plan.study_folder import StudyFolder
 from ..stats.comparisons import compare_recipes, recipes_of
 from ..stats.study_statistics import study_statistics
 from .findings import print_comparisons, print_statistics
-from .terminal import print_json
+from .terminal import aside, print_json
 
 
 def compare(arguments: Namespace) -> int:
@@ -25,7 +25,11 @@ def compare(arguments: Namespace) -> int:
     recipes = pair_of(arguments) or recipes_of(table)
     if len(recipes) < 2:
         return _one_recipe(table, arguments)
-    found = compare_recipes(table, recipes, arguments.metric, arguments.d0)
+    # Every metric, though one is printed: Holm's correction is over all of them, here as in the report.
+    further = table.unique("metric")
+    found = compare_recipes(
+        table, recipes, arguments.metric, arguments.d0, further_metrics=further, structure=arguments.structure
+    )
     if arguments.json:
         print_json(found.to_json())
     else:
@@ -61,6 +65,10 @@ def read_scores(given: Sequence[str]) -> ScoreTable:
         raise SegVarianceError(
             f"Configurations of these scores have the same names, and so have their folders: {', '.join(labels)}. Rename one."
         )
+    aside.print(
+        f"These studies share names of configurations, so they are named after their folders: {', '.join(labels)}.",
+        markup=False,
+    )
     renamed = (s for table, label in zip(tables, labels, strict=True) for s in _renamed(table, label))
     return ScoreTable(tuple(renamed), patients)
 
@@ -77,7 +85,9 @@ def _renamed(table: ScoreTable, label: str) -> list[Score]:
 
 
 def _scores_path(given: Path) -> Path:
-    return StudyFolder.open(given).scores_path if given.is_dir() else given
+    if given.is_dir() and not (given / "scores.csv").is_file():
+        return StudyFolder.open(given).scores_path
+    return given / "scores.csv" if given.is_dir() else given
 
 
 def _one_recipe(table: ScoreTable, arguments: Namespace) -> int:

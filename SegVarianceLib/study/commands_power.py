@@ -91,7 +91,7 @@ def _table(plan: PowerPlan) -> Table:
     title = f"Power to settle {what}, by trainings of each recipe and number of cases"
     table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="dim")
     cases = sorted({*_CASES, plan.cases})
-    last = ("In all",) if plan.hours_per_training is None else ("In all", "Hours")
+    last = ("In all",) if plan.hours_per_training is None else ("In all", "Time")
     for head in ("Each", *map(str, cases), *last):
         table.add_column(head, header_style="dim", justify="right")
     need = plan.different.seeds

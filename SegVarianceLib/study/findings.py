@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from ..stats.comparison import Comparison
-from ..stats.comparison_words import comparison_findings, difference_text, verdict_title
+from ..stats.comparison_words import comparison_findings, difference_text, short_verdict, units, verdict_title
 from ..stats.comparisons import Comparisons
 from ..stats.ensemble_size import EnsembleCurve, enough_sentence, gain_sentence
 from ..stats.study_statistics import StudyStatistics
@@ -44,25 +45,26 @@ def print_comparisons(found: Comparisons, by_structure: bool) -> None:
     for comparison in found.primary:
         _print_comparison(comparison)
         if by_structure:
-            pair = (comparison.a.name, comparison.b.name)
-            _print_structures(comparison, [c for c in found.by_structure if (c.a.name, c.b.name) == pair])
+            pair, metric = (comparison.a.name, comparison.b.name), comparison.metric
+            others = [c for c in found.by_structure if (c.a.name, c.b.name) == pair and c.metric == metric]
+            _print_structures(comparison, others)
     for sentence in found.not_compared:
         out.print(f"\n{sentence}", markup=False)
 
 
 def _print_comparison(c: Comparison) -> None:
-    folds = "hold-out" if c.folds == 1 else f"{c.folds}-fold cross-validation"
+    folds = {0: "", 1: ", hold-out"}.get(c.folds, f", {c.folds}-fold cross-validation")
     images = f" ({c.images} images)" if c.images != len(c.cases) else ""
     out.print(f"\n{verdict_title(c)}", style="bold", markup=False)
     out.print(
-        f"{c.metric.title}, {c.structure}: {c.a.name} {number(c.a.mean, c.metric, 1)} ({len(c.a.seeds)} trainings), {c.b.name} "
-        f"{number(c.b.mean, c.metric, 1)} ({len(c.b.seeds)} trainings), {len(c.cases)} cases{images}, {folds}",
+        f"{c.metric.title}, {c.structure}: {c.a.name} {number(c.a.mean, c.metric, 1)} ({len(c.a.seeds)} {units(c.a)}), {c.b.name} "
+        f"{number(c.b.mean, c.metric, 1)} ({len(c.b.seeds)} {units(c.b)}), {len(c.cases)} cases{images}{folds}",
         style="dim",
         markup=False,
     )
     for sentence in comparison_findings(c):
         out.print(f"  - {sentence}", markup=False)
-    holm = "" if c.p_holm is None else f", {_p(c.p_holm)} after Holm's correction for all pairs"
+    holm = "" if c.p_holm is None else f", {_p(c.p_holm)} after Holm's correction for {c.family} pairs"
     out.print(
         f"  Two-way t: {difference_text(c)}, p {_p(c.p)}{holm}. Exact permutation of seed means: p "
         f"{'not computed' if c.permutation_p is None else _p(c.permutation_p)}.",
@@ -80,7 +82,7 @@ def _print_usual(c: Comparison) -> None:
         *("", f"calls {c.a.name} better", f"calls {c.b.name} better", "equal trainings called different"),
         *("p of all averaged", "equal halves called different"),
     ):
-        table.add_column(column, header_style="dim", overflow="fold")
+        table.add_column(escape(column), header_style="dim", overflow="fold")
     for test in c.usual:
         halves = "too few" if test.averaged_false_alarms is None else percent(test.averaged_false_alarms)
         shares = map(percent, (test.first_better, test.second_better, test.false_alarms))
@@ -91,24 +93,28 @@ def _print_usual(c: Comparison) -> None:
 def _print_structures(primary: Comparison, others: Sequence[Comparison]) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("Structure", primary.a.name, primary.b.name, "Difference (95 %)", "p", "Holm p", "Verdict"):
-        table.add_column(column, header_style="dim")
+        table.add_column(escape(column), header_style="dim")
     for c in (primary, *others):
         means = (number(side.mean, c.metric, 1) for side in (c.a, c.b))
         corrected = "" if c is primary or c.p_holm is None else _p(c.p_holm)
-        table.add_row(c.structure, *means, difference_text(c), _p(c.p), corrected, str(c.verdict))
+        table.add_row(escape(c.structure), *means, difference_text(c), _p(c.p), corrected, escape(short_verdict(c)))
     out.print(table)
 
 
 def _print_ranking(found: Comparisons) -> None:
     assert found.ranking is not None  # noqa: S101 (for the type checker)
-    metric = found.primary[0].metric
+    metric = found.ranking.metric
     table = Table(box=None, pad_edge=False)
     for column in ("Recipe", f"Mean {metric.title}", "Rank", "95 % of redrawn studies", "First in"):
         table.add_column(column, header_style="dim")
     for rank in found.ranking.ranks:
         span = f"{rank.rank.low:.0f} to {rank.rank.high:.0f}"
         table.add_row(
-            rank.configuration, number(rank.mean, metric, 1), f"{rank.rank.value:.0f}", span, percent(rank.first_share)
+            escape(rank.configuration),
+            number(rank.mean, metric, 1),
+            f"{rank.rank.value:.0f}",
+            span,
+            percent(rank.first_share),
         )
     out.print(table)
     out.print(
@@ -129,7 +135,7 @@ def _spread(c: Comparison) -> str:
 def _left_out(c: Comparison) -> list[str]:
     """Notes, missing runs, and every exclusion, those of one reason on one line."""
     sentences = [
-        f"Left out of {side.name}: seed{'s' * (len(side.left_out_seeds) > 1)} {', '.join(map(str, side.left_out_seeds))}, which lack cases."
+        f"Left out of {side.name}: seed{'s' * (len(side.left_out_seeds) > 1)} {', '.join(map(str, side.left_out_seeds))}, whose runs are not complete."
         for side in (c.a, c.b)
         if side.left_out_seeds
     ]

@@ -57,10 +57,10 @@ def test_empty_cells_of_fold_seed_and_value_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ((), "lacks the columns configuration, fold"),
+        ((), "lacks the columns configuration, seed"),
         (
             ("case,structure,value",),
-            r"lacks the columns configuration, fold, seed, member, metric, note\. Expected: conf",
+            r"lacks the columns configuration, seed, metric\. Expected: conf.* \(fold, member, note may be left out\)",
         ),
         ((HEADER + ",value", LINE + ",0.7"), "has the columns value twice"),
         ((HEADER, LINE, "default,0,3,seed_3,case_2,liver,dice"), "line 3: the line has too few cells. Expected 9"),
@@ -121,3 +121,18 @@ def test_one_case_of_two_patients_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text(text)
     with pytest.raises(SegVarianceError, match="line 3: case 'c' is of patient 'bob', and of 'ann' above"):
         ScoreTable.read(tmp_path / "scores.csv")
+
+
+def test_what_spreadsheets_make_of_a_table_is_read(tmp_path: Path) -> None:
+    plain = ScoreTable(
+        (Score("r", None, 0, "", "case_1", "a", "dice", 0.85), Score("r", None, 1, "", "case_1", "a", "dice", 0.5))
+    )
+    german = (
+        "Configuration; Seed ;case;structure;metric;value\nr;0;case_1;a;dice;0,85\nr;1;case_1;a;dice;0,5\n;;;;;\n\n"
+    )
+    tabs = (
+        "seed\tconfiguration\tcase\tstructure\tmetric\tvalue\n0\tr\tcase_1\ta\tdice\t0.85\n1\tr\tcase_1\ta\tdice\t0.5\n"
+    )
+    for name, text in (("german.csv", german), ("tabs.csv", tabs)):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+        assert ScoreTable.read(tmp_path / name) == plain

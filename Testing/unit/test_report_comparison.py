@@ -124,14 +124,14 @@ def test_three_recipes_are_ranked_and_all_their_pairs_stand_in_one_table_and_in_
 
 def test_who_was_counted_and_who_was_left_out_is_said_in_words() -> None:
     rng = np.random.default_rng(1)
-    pair = pair_of(rng.uniform(0.7, 0.9, (3, 8)), rng.uniform(0.7, 0.9, (2, 8)))
+    pair = pair_of(rng.uniform(0.7, 0.9, (4, 12)), rng.uniform(0.7, 0.9, (3, 12)))
     assert sample_words(pair) == (
-        "Counted: 3 trainings of new (seeds 0 to 2) and 2 trainings of old (seeds 0, 1), all on the same 8 cases. "
+        "Counted: 4 trainings of new (seeds 0 to 3) and 3 trainings of old (seeds 0 to 2), all on the same 12 cases. "
         "No case was left out."
     )
     a, b = replace(pair.a, seeds=(0, 2), left_out_seeds=(1,)), pair.b
     words = sample_words(replace(pair, a=a, b=b, images=20, folds=5, notes=("The splits differ.",)))
-    assert "all on the same 8 patients (20 images)." in words
+    assert "all on the same 12 patients (20 images)." in words
     assert "Each training is a whole pass of 5 folds. Left out of new, because their runs are missing: seed 1." in words
     assert words.endswith("The splits differ.")
 

@@ -169,7 +169,7 @@ def test_sentences_carry_number_interval_and_number_of_groups() -> None:
     curve = curve_of(table_of(flat, 0.02), 0.005)
     assert gain_sentence(curve, 2) == (
         "Averaging 2 trainings improves Dice (a) by 0.0100 over a single one "
-        "(95 % interval of the improvement 0.0100 to 0.0100; 5 groups that share no training)."
+        "(95 % interval 0.0100 to 0.0100; 5 groups that share no training)."
     )
     assert "one group: for other patients only" in gain_sentence(curve, 10)
     assert enough_sentence(curve) == (
@@ -264,7 +264,7 @@ def test_the_interval_of_a_gain_holds_what_it_promises() -> None:
     rng = np.random.default_rng(11)
     held, repetitions = {2: 0, 3: 0}, 500
     for _ in range(repetitions):
-        seeds = 0.8 + rng.normal(0, 0.01, (9, 1)) + rng.normal(0, 0.05, (1, 20)) + rng.normal(0, 0.01, (9, 20))
+        seeds = 0.6 + rng.normal(0, 0.01, (9, 1)) + rng.normal(0, 0.05, (1, 20)) + rng.normal(0, 0.01, (9, 20))
         curve = curve_of(table_of(seeds, 0.02 + rng.normal(0, 0.006, 20), rng=rng))
         for size in held:
             gain = curve.of_size(size).gain

@@ -23,7 +23,7 @@ from SegVarianceLib.stats.power import (
     power,
     to_settle,
 )
-from SegVarianceLib.stats.power_plan import PowerPlan, plan_findings, power_plan
+from SegVarianceLib.stats.power_plan import PowerPlan, hours_text, plan_findings, power_plan
 from SegVarianceLib.stats.seed_matrix import SeedMatrix
 from SegVarianceLib.stats.two_way import two_way
 from SegVarianceLib.stats.variance_components import PilotVariances, pilot_variances
@@ -183,7 +183,7 @@ def test_the_first_sentence_names_trainings_and_hours() -> None:
     k = plan.different.seeds
     assert plan_findings(plan)[0] == (
         f"To settle a difference of 0.01 Dice with 80 % power on these 40 cases: {k} trainings of each recipe "
-        f"({2 * (k or 0)} in all, about {0.5 * (k or 0):.2g} hours)."
+        f"({2 * (k or 0)} in all, about {hours_text(0.5 * (k or 0))})."
     )
     assert plan_findings(plan)[1].startswith(
         "With the 8 trainings at hand, the smallest difference that could be settled"

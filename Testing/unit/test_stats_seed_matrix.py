@@ -315,3 +315,8 @@ def test_arrays_made_elsewhere_become_matrices_or_are_refused(first: np.ndarray)
             SeedMatrix.of_array(wrong, "mine", "dice")
     with pytest.raises(SegVarianceError, match="3 folds for 40 cases"):
         SeedMatrix.of_array(first[:, :, 0], "mine", "dice", folds=[0, 1, 2])
+
+
+def test_a_dice_in_per_cent_is_refused(first: np.ndarray) -> None:
+    with pytest.raises(SegVarianceError, match="lies between 0 and 1"):
+        cubes_of(lines("A", 100 * first))

@@ -243,8 +243,8 @@ def test_a_surface_dice_keeps_its_tolerance_in_its_name() -> None:
 def test_the_mean_lead_if_seeds_made_no_difference_is_what_simulation_gives() -> None:
     generator = np.random.default_rng(8)
     leads = [(m := generator.normal(size=(10, 25)).mean(axis=1)).max() - m.mean() for _ in range(4000)]
-    study = study_of(table_of(generator.normal(size=(10, 25, 1))), "a")
-    noise = study.best_of_many.no_effect_lead.value / expected_maximum(10)
+    study = study_of(table_of(0.5 + generator.normal(size=(10, 25, 1)) / 20), "a")
+    noise = 20 * study.best_of_many.no_effect_lead.value / expected_maximum(10)
     assert np.mean(leads) == pytest.approx(expected_maximum(10) / 5, rel=0.03)
     assert noise == pytest.approx(1 / 5, rel=0.15)
     assert study.best_of_many.no_effect_lead.low < study.best_of_many.no_effect_lead.high

@@ -10,6 +10,7 @@ import pytest
 
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.stats.comparisons import recipes_of
+from SegVarianceLib.stats.study_statistics import study_statistics
 from SegVarianceLib.study.cli import main
 from SegVarianceLib.study.commands_compare import read_scores
 
@@ -45,10 +46,10 @@ def test_a_pair_is_compared_in_words_and_by_structure(tmp_path: Path, capsys: py
     assert main(["compare", given, "--a", "new", "--b", "old", "--d0", "0.02", "--by", "structure"]) == 0
     text = said(capsys)
     assert "new is better beyond re-training luck" in text
-    assert "more than the 0.02 you called relevant" in text
+    assert "more than 0.02, the least that is to matter here" in text
     assert "Two trainings of the same recipe were called 'significantly' different" in text
     assert "third" not in text
-    assert "(4 trainings), 20 cases, hold-out" in text
+    assert "old 0.7924 (4 trainings), 20 cases" in text
 
 
 def test_all_pairs_are_compared_and_ranked_where_nobody_is_named(
@@ -91,18 +92,50 @@ def test_patients_of_several_studies_are_kept(tmp_path: Path, capsys: pytest.Cap
         (["{a}", "--metric", "hd95_mm"], "There is no metric 'hd95_mm'"),
         (["{a}", "--d0", "-1"], "must be above 0"),
         (["{a}", "{a}"], "given twice"),
-        (["{once}"], "'lone' was trained once"),
     ],
 )
 def test_mistakes_get_a_sentence(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = {
-        "a": written(tmp_path / "a.csv", scores_of("new", 0.05), scores_of("old", 0.0)),
-        "once": written(tmp_path / "once.csv", scores_of("new", 0.05), scores_of("lone", 0.0, seeds=1)),
-    }
+    files = {"a": written(tmp_path / "a.csv", scores_of("new", 0.05), scores_of("old", 0.0))}
     assert main(["compare", *(argument.format(**files) for argument in arguments)]) == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_one_training_is_an_answer_on_the_terminal_in_json_and_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = written(tmp_path / "once.csv", scores_of("new", 0.05), scores_of("lone", 0.0, seeds=1))
+    assert main(["compare", given]) == 0
+    assert "Not answerable. Dice (foreground mean): 'lone' was trained once" in said(capsys)
+    assert main(["compare", given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_compared"][0].startswith("Not answerable")
+    assert main(["report", given, "--output", str(tmp_path / "once.html")]) == 0
+    page = (tmp_path / "once.html").read_text(encoding="utf-8")
+    assert page.index("Not answerable") < page.index("What the seeds of each recipe show")
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = written(tmp_path / "scores.csv", *(scores_of(name, 0.0) for name in ("a[/x]", "[red]b", "c")))
+    assert main(["compare", given, "--by", "structure"]) == 0
+    text = said(capsys)
+    assert "a[/x]" in text
+    assert "[red]b" in text
+
+
+def test_one_family_of_corrections_on_terminal_and_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [*scores_of("new", 0.004), *scores_of("old", 0.0)]
+    given = written(tmp_path / "scores.csv", [*lines, *(s._replace(metric="iou") for s in lines)])
+    assert main(["compare", given, "--json"]) == 0
+    terminal = {
+        (c["metric"]["id"], c["structure"]): c["p_holm"] for c in json.loads(capsys.readouterr().out)["by_structure"]
+    }
+    report = study_statistics(ScoreTable.read(Path(given)), "dice").comparisons
+    assert report is not None
+    assert terminal == {(c.metric.id, c.structure): c.p_holm for c in report.by_structure}
+    assert len(terminal) == 5
 
 
 def test_every_exclusion_is_printed_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,10 +42,10 @@ def test_two_recipes_give_what_settles_a_difference_and_what_it_costs(
     text = capsys.readouterr().out
     assert answer["findings"][0] in text
     assert f"on these 12 cases: {seeds} trainings of each recipe" in text
-    assert "Hours" in text
+    assert "Time" in text
     (row,) = (line.split() for line in text.splitlines() if line.split()[:1] == [str(seeds)])
     assert row[1].startswith("*")  # 12 cases come before 20, 50, 100
-    assert row[-2:] == [str(2 * seeds), f"{4 * seeds:.2g}"]
+    assert row[-3:] == [str(2 * seeds), f"{4 * seeds:.1f}", "h"]
 
 
 def test_one_recipe_is_a_lower_bound_and_a_table_alone_knows_no_hours(
