@@ -239,9 +239,10 @@ def gain_sentence(curve: EnsembleCurve, members: int) -> str:
             f"{amount(size.gain.value, metric, 1)} than that of a single one {interval}."
         )
     if size.gain.value < 0:
+        loss = Estimate(-size.gain.value, -size.gain.high, -size.gain.low)
         return (
-            f"Averaging {members} trainings makes {metric.title} ({curve.structure}) worse: better by "
-            f"{amount(size.gain.value, metric, 1)} than a single one {interval}."
+            f"Averaging {members} trainings worsens {metric.title} ({curve.structure}) by {amount(loss.value, metric, 1)} "
+            f"over a single one (95 % interval {_range(loss, metric)}; {source})."
         )
     return (
         f"Averaging {members} trainings improves {metric.title} ({curve.structure}) by {amount(size.gain.value, metric, 1)} "
