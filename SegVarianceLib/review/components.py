@@ -79,7 +79,7 @@ class Components:
         centres = self._centres() + [side.start for side in self._box]
         worlds = centre_mm(centres, self.geometry)
         order = np.argsort(-self._voxels, kind="stable")
-        millilitres = self._voxels * (self.geometry.voxel_volume_mm3 / 1000)
+        millilitres = self._voxels * self.geometry.voxel_volume_mm3 / 1000
         return tuple(
             Component(
                 int(i) + 1,

@@ -69,7 +69,9 @@ def _read_all(
         probabilities, found = _read(path, geometry)
         names.append(found)
         if found != names[0]:
-            raise SegVarianceError(f"{path} holds the classes {', '.join(found) or 'of nnU-Net'}, others {', '.join(names[0]) or 'of nnU-Net'}. Combine one labelling only.")
+            raise SegVarianceError(
+                f"{path} holds the classes {', '.join(found) or 'of nnU-Net'}, others {', '.join(names[0]) or 'of nnU-Net'}. Combine one labelling only."
+            )
         yield probabilities
         if progress is not None:
             progress(done, len(members))
@@ -79,7 +81,9 @@ def _read(path: Path, geometry: Geometry) -> tuple[np.ndarray, tuple[str, ...]]:
     if path.suffix != ".npz":
         probabilities, found, names = read_probabilities(path)
         if difference := geometry.difference(found):
-            raise SegVarianceError(f"{path} lies elsewhere than the label maps of its case: {difference}. Predict again.")
+            raise SegVarianceError(
+                f"{path} lies elsewhere than the label maps of its case: {difference}. Predict again."
+            )
         return probabilities, names
     try:
         with np.load(path, allow_pickle=False) as content:
