@@ -31,6 +31,7 @@ from ..report.report import write_report
 from ..stats.study_statistics import study_statistics
 from . import stages
 from .commands_compare import pair_of, read_scores
+from .facts import what_was_done
 from .terminal import out, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
@@ -139,7 +140,7 @@ def report(arguments: Namespace) -> int:
         names = ", ".join(Path(each).name for each in arguments.scores)
         content = ReportContent(
             names,
-            (("Scores", names),),
+            _done_by_study(arguments.scores) or (("Scores", names),),
             table,
             statistics.studies,
             stages.PRIMARY_METRIC,
@@ -149,6 +150,12 @@ def report(arguments: Namespace) -> int:
         write_report(path, content)
     out.print(f"Report: {path}", markup=False)
     return 0
+
+
+def _done_by_study(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """What was done in each study that is among ``given``, its name before each line."""
+    studies = [StudyFolder.open(Path(each)) for each in given if (Path(each) / "plan.json").is_file()]
+    return tuple((f"{study.root.name}: {label}", text) for study in studies for label, text in what_was_done(study))
 
 
 def _images(folder: Path) -> dict[str, Path]:
