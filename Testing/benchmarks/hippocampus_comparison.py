@@ -10,13 +10,12 @@ Progress goes to standard error; about 40 minutes on one core.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from nnunet_reference import SEGVARIANCE, hippocampus_folder
+from hippocampus_seed_study import segvariance, table
+from nnunet_reference import hippocampus_folder
 
 from SegVarianceLib.core.files import read_json
 from SegVarianceLib.plan.study_folder import StudyFolder
@@ -47,23 +46,19 @@ def plan_and_run(work: Path, seeds: int, steps: int, jobs: int | None) -> dict[s
                 "--budget",
                 f"{length} steps",
             )
-            _segvariance("plan", hippocampus_folder(), root, *wishes, "--split", "holdout", "--split-seed", 0)
+            segvariance("plan", hippocampus_folder(), root, *wishes, "--split", "holdout", "--split-seed", 0)
         studies[name] = StudyFolder.open(root)
         if status_of(studies[name]).state != "finished":
-            _segvariance("run", root, *(() if jobs is None else ("--jobs", jobs)))
+            segvariance("run", root, *(() if jobs is None else ("--jobs", jobs)))
     return studies
 
 
-def _segvariance(*arguments: object) -> None:
-    subprocess.run([*SEGVARIANCE, *map(str, arguments)], check=True, stdout=sys.stderr)
-
-
 def page(studies: dict[str, StudyFolder], seeds: int, steps: int) -> str:
-    table = read_scores([str(study.root) for study in studies.values()])
+    scores = read_scores([str(study.root) for study in studies.values()])
     parts = [f"# Real seeds: {seeds} trainings of a recipe against {seeds} others, and against a fifth of the training"]
     parts += _how_it_was_made(studies, seeds, steps)
     for a, b in PAIRS:
-        found = compare_recipes(table, (a, b), METRIC)
+        found = compare_recipes(scores, (a, b), METRIC)
         primary = found.primary[0]
         parts += [
             f"## {verdict_title(primary)}",
@@ -104,7 +99,7 @@ def _differences(comparisons: Sequence[Comparison]) -> str:
         (c.structure, f"{c.a.mean:.4f}", f"{c.b.mean:.4f}", difference_text(c), f"{c.p:.2g}", "" if c.p_holm is None else f"{c.p_holm:.2g}", c.verdict)
         for c in comparisons
     )  # fmt: skip
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _usual(c: Comparison) -> str:
@@ -115,12 +110,7 @@ def _usual(c: Comparison) -> str:
          "" if t.averaged_false_alarms is None else percent(t.averaged_false_alarms))
         for t in c.usual
     )  # fmt: skip
-    return _table(head, rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return table(head, rows)
 
 
 def main() -> None:

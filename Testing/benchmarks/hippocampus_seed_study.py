@@ -34,14 +34,14 @@ METRIC = "dice"
 def plan_and_run(root: Path, seeds: int, steps: int, jobs: int | None) -> StudyFolder:
     if not (root / "plan.json").exists():
         wishes = ("--seeds", seeds, "--split", "holdout", "--split-seed", 0, "--budget", f"{steps} steps")
-        _segvariance("plan", hippocampus_folder(), root, *wishes)
+        segvariance("plan", hippocampus_folder(), root, *wishes)
     study = StudyFolder.open(root)
     if status_of(study).state != "finished":
-        _segvariance("run", root, *(() if jobs is None else ("--jobs", jobs)))
+        segvariance("run", root, *(() if jobs is None else ("--jobs", jobs)))
     return study
 
 
-def _segvariance(*arguments: object) -> None:
+def segvariance(*arguments: object) -> None:
     subprocess.run([*SEGVARIANCE, *map(str, arguments)], check=True, stdout=sys.stderr)
 
 
@@ -55,7 +55,7 @@ def page(study: StudyFolder) -> str:
         f"## What came out ({first.metric.title}, {first.structure})",
         "\n".join(f"- {sentence}" for sentence in findings(first)),
         "## Spread between seeds",
-        _table(
+        table(
             (
                 "Structure",
                 "Seeds",
@@ -79,7 +79,7 @@ def page(study: StudyFolder) -> str:
         ),
         "Lambda: number of cases x variance of the seed / residual variance; 0 means that seeds make no difference.",
         '## How often a test calls two trainings of the same recipe "significantly" different (p < 0.05)',
-        _table(
+        table(
             (
                 *(
                     "Structure",
@@ -95,7 +95,7 @@ def page(study: StudyFolder) -> str:
         "Best beats: share of the other seeds that the best one beats. Picking alone: what that share would be if seeds made "
         "no difference. Random pairs expected: from lambda; 5 % would be no effect of the seed.",
         "## Ensembles of all seeds against the single seeds",
-        _table(
+        table(
             ("Structure", "Ensemble", "Mean", "Mean of single seeds", "Difference", "Single seeds exceeded"),
             (
                 (
@@ -161,10 +161,10 @@ def _each_seed(studies: Sequence[SeedStudy]) -> str:
     seeds = sorted({seed.seed for s in studies for seed in s.seeds})
     means = [{seed.seed: _four(seed.mean) for seed in s.seeds} for s in studies]
     rows = ((seed, *(column.get(seed, "") for column in means)) for seed in seeds)
-    return _table(("Seed", *(s.structure for s in studies)), rows)
+    return table(("Seed", *(s.structure for s in studies)), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
