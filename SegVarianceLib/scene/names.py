@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-SEPARATOR = " · "
+_SEPARATOR = " · "
 
 
-@dataclass(frozen=True)
-class Member:
-    """One prediction of a case: a training, known by seed and fold, or a model of somebody else, known by its name."""
-
-    configuration: str
-    seed: int | None = None
-    fold: int | None = None
-
-    @property
-    def title(self) -> str:
-        """``default · seed 07 · fold 2``; what is not known is left out."""
-        parts = [self.configuration]
-        if self.seed is not None:
-            parts.append(f"seed {self.seed:02d}")
-        if self.fold is not None:
-            parts.append(f"fold {self.fold}")
-        return SEPARATOR.join(parts)
+def member_title(configuration: str, name: str = "", seed: int | None = None, fold: int | None = None) -> str:
+    """``default · seed 07 · fold 2``; a member without a seed goes by its ``name``, and what is not known is left out."""
+    who = name if seed is None else f"seed {seed:02d}"
+    return _SEPARATOR.join(part for part in (configuration, who, "" if fold is None else f"fold {fold}") if part)
 
 
 def node_name(case: str, title: str) -> str:
-    """Name of the node that shows ``title`` (a member, ``reference``, an ensemble or a map) of a case."""
-    return f"{case}{SEPARATOR}{title}"
+    """Name of the node that shows ``title`` (a member, an ensemble, a map) of a case."""
+    return f"{case}{_SEPARATOR}{title}"

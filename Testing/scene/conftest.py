@@ -7,6 +7,7 @@ logic and module logics, which the application makes at its start, are made here
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ except ImportError as error:
     WHY_NOT = f"{error}: the scene tests need the slicer-core wheel (pip install 'slicer-core>=5.11.0.6')"
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for offscreen.py, which draws what the tests look at
 _MODULES = {
     "volumes": "vtkSlicerVolumesLogic",
     "segmentations": "vtkSlicerSegmentationsModuleLogic",
