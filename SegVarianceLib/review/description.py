@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,8 +133,4 @@ def landed(before: Review, after: Review) -> tuple[tuple[str, str], ...]:
 
 
 def _label_maps(review: Review) -> set[tuple[str, str]]:
-    return {(each.key, case_id) for each in all_layers(review.members, review.ensembles) for case_id in each.files}
-
-
-def all_layers(members: Sequence[ReviewMember], ensembles: Sequence[ReviewMember]) -> tuple[ReviewMember, ...]:
-    return (*members, *ensembles)
+    return {(each.key, case_id) for each in (*review.members, *review.ensembles) for case_id in each.files}

@@ -49,13 +49,13 @@ def find_in_results(path: Path) -> Found:
             "Run nnUNetv2_train with --val, or open a folder of predictions."
         )
     declared = declared_in(trainers, problems)
-    images, references = _raw_files(datasets[0])
+    images, references = _raw_files(datasets[0], problems)
     cases = {case_id for member in members for case_id in member.files}
     return Found(
         kind=NNUNET,
         title=datasets[0].name,
         members=tuple(members),
-        ensembles=tuple(_ensembles(datasets[0], problems)),
+        ensembles=tuple(_ensembles(datasets[0])),
         images={case_id: paths for case_id, paths in images.items() if case_id in cases},
         references={case_id: path for case_id, path in references.items() if case_id in cases},
         channels=declared.channels,
@@ -104,22 +104,24 @@ def _member(trainer: Path, problems: list[Problem]) -> ReviewMember:
     )
 
 
-def _ensembles(dataset: Path, problems: list[Problem]) -> Iterator[ReviewMember]:
+def _ensembles(dataset: Path) -> Iterator[ReviewMember]:
     above = dataset / "ensembles"
     for folder in sorted(path for path in above.iterdir() if path.is_dir()) if above.is_dir() else ():
         if files := find_images(folder):
             yield ReviewMember("ensembles", folder.name, files, probabilities=probabilities_beside(files))
 
 
-def _raw_files(dataset: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, Path]]:
+def _raw_files(dataset: Path, problems: list[Problem]) -> tuple[dict[str, tuple[Path, ...]], dict[str, Path]]:
+    """Images and references under the dataset's name in the folders beside the results; faulty ones are left out."""
     images: dict[str, tuple[Path, ...]] = {}
     references: dict[str, Path] = {}
-    for beside in sorted(path for path in dataset.parent.parent.iterdir() if path.is_dir()):
-        for labels in ("labelsTr", "gt_segmentations"):
-            folder = beside / dataset.name / labels
-            if not references and folder.is_dir():
-                references = find_images(folder)
-        folder = beside / dataset.name / "imagesTr"
-        if not images and folder.is_dir():
-            images = read_case_images(folder)
+    for beside in sorted(path / dataset.name for path in dataset.parent.parent.iterdir() if path.is_dir()):
+        try:
+            for labels in (beside / "labelsTr", beside / "gt_segmentations"):
+                if not references and labels.is_dir():
+                    references = find_images(labels)
+            if not images and (beside / "imagesTr").is_dir():
+                images = read_case_images(beside / "imagesTr")
+        except SegVarianceError as error:
+            problems.append(Problem(beside.name, str(error), "It is left out.", fatal=False))
     return images, references

@@ -13,7 +13,7 @@ from .description import STUDY, Found, ReviewMember
 
 
 def is_study(folder: Path) -> bool:
-    """A plan of a training tool lies in it, and no other tool calls its plan so."""
+    """Whether a plan lies in it; nnU-Net calls its own ``plans.json``."""
     return (folder / "plan.json").is_file()
 
 

@@ -84,14 +84,11 @@ def test_the_worst_slice_has_most_voxels_in_one_label_map_alone(three):
     other = three.copy()
     other[2, 2, 2] = 0
     other[3, 4, 3:6] = 1
-    index, point = worst_place(three, other, ONE, GEOMETRY)
-    assert index == 3
-    assert point == (10 - 4 * 0.5, -20 + 4.0, 36.0)
+    assert worst_place(three, other, ONE, GEOMETRY) == (3, (10 - 4 * 0.5, -20 + 4.0, 36.0))
 
 
 def test_where_nothing_differs_the_worst_slice_is_the_largest_and_absent_structures_have_none(three):
-    index, point = worst_place(three, three, ONE, GEOMETRY)
-    assert (index, point[2]) == (0, 30.0)
+    assert worst_place(three, three, ONE, GEOMETRY) == (0, (10 - 3 * 0.5, -20.0, 30.0))
     assert worst_place(three, three, Structure("absent", (9,)), GEOMETRY) is None
     gone = np.where(three == 2, 0, three)
     assert worst_place(gone, three, Structure("two", (2,)), GEOMETRY) == (1, (10 - 3.5, -20.0, 32.0))

@@ -299,6 +299,17 @@ def test_overlapping_folds_of_nnunet_are_refused(tmp_path):
     assert "case 'p1' is held out here and in fold 0" in sentences(open_review(dataset))[0]
 
 
+def test_raw_data_of_nnunet_that_cannot_be_read_is_told_and_left_out(tmp_path):
+    dataset = results(tmp_path)
+    draw(tmp_path / "nnUNet_raw" / "Dataset007_Liver" / "imagesTr", "p1_0001")
+    review = open_review(dataset)
+    assert any(
+        "case 'p2' has 1 channel files, others have 2" in sentence for sentence in sentences(review, fatal=False)
+    )
+    assert [case.images for case in review.cases] == [(), (), ()]
+    assert all(case.label for case in review.cases)
+
+
 def test_results_without_validation_and_of_several_datasets_are_refused(tmp_path):
     dataset = results(tmp_path)
     (dataset.parent / "Dataset008_X" / "T__P__2d" / "fold_0").mkdir(parents=True)
