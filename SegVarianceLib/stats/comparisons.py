@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -66,6 +66,24 @@ def compare_recipes(
     Raises:
         SegVarianceError: fewer than 2 recipes, an unknown recipe, metric or structure, or a senseless smallest difference.
     """
+    steps = comparison_steps(table, recipes, metric, smallest_difference, random_seed, further_metrics, structure)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def comparison_steps(
+    table: ScoreTable,
+    recipes: Sequence[str],
+    metric: str,
+    smallest_difference: float | None = None,
+    random_seed: int = 0,
+    further_metrics: Sequence[str] = (),
+    structure: str | None = None,
+) -> Generator[float, None, Comparisons]:
+    """``compare_recipes``, a structure at a time: yields the share that is done, so that a window can stay awake or stop it."""
     known = table.unique("configuration")
     if any(name not in known for name in recipes) or len(set(recipes)) < max(2, len(recipes)):
         raise SegVarianceError(
@@ -78,7 +96,8 @@ def compare_recipes(
     primary: list[Comparison] = []
     others: list[Comparison] = []
     ranking = None
-    for column in dict.fromkeys((metric, *further_metrics)):
+    columns = tuple(dict.fromkeys((metric, *further_metrics)))
+    for before, column in enumerate(columns):
         d0 = smallest_difference if column == metric else None
         cubes = {name: _cube(table, name, metric_of_column(column), made.ensembles) for name in recipes}
         structures = _structures(list(cubes.values()))
@@ -86,13 +105,26 @@ def compare_recipes(
         if wanted not in structures:
             raise SegVarianceError(f"Not all of them have the structure {wanted!r}. All have: {', '.join(structures)}.")
         primary_here = column == metric
-        for name in dict.fromkeys((wanted, *structures)):
+        for done, name in enumerate(dict.fromkeys((wanted, *structures))):
+            yield (before + done / len(structures)) / len(columns)
             asked = primary_here and name == wanted
             (primary if asked else others).extend(made.all_pairs(cubes, name, d0, asked))
         if primary_here and len(recipes) > 2:
             ranking = made.ranking(cubes, wanted)
     first = corrected(primary) if len(primary) > 1 else primary
     return Comparisons(tuple(first), tuple(corrected(others)), ranking, tuple(made.sentences))
+
+
+def difference_of_two_trainings(matrix: SeedMatrix) -> float | None:
+    """How far the means of two trainings of one recipe lie apart at most, 95 %: t x sqrt(2) x SD between seeds.
+
+    None with fewer than 3 seeds: the spread of two says next to nothing.
+    """
+    k = len(matrix.seeds)
+    if k < 3:
+        return None
+    sd = float(matrix.values.mean(axis=1).std(ddof=1))
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, k - 1) * np.sqrt(2) * sd)
 
 
 _SHARED_TRAININGS = (
@@ -183,12 +215,10 @@ def one_training_sentence(a: SeedMatrix, b: SeedMatrix) -> str:
         f"its training. {a.configuration!r} and {b.configuration!r} differ by {amount(lead, a.metric, 1)} here."
     )
     for matrix in (a, b):
-        if (k := len(matrix.seeds)) > 2:  # the spread of two says next to nothing
-            sd = float(matrix.values.mean(axis=1).std(ddof=1))
-            band = float(stats.t.ppf((1 + CONFIDENCE) / 2, k - 1) * np.sqrt(2) * sd)
+        if (band := difference_of_two_trainings(matrix)) is not None:
             inside = "inside" if lead <= band else "outside"
             return (
-                f"{text} Two trainings of {matrix.configuration!r} differ by up to {amount(band, a.metric, 1)} (95 %, from {k} "
+                f"{text} Two trainings of {matrix.configuration!r} differ by up to {amount(band, a.metric, 1)} (95 %, from {len(matrix.seeds)} "
                 f"seeds): the difference lies {inside} that band. Train {once} at least twice more."
             )
     return f"{text} Train every recipe at least three times."
