@@ -267,7 +267,7 @@ def _write_image(path: Path, image: sitk.Image, geometry: Geometry, like: Path |
             ) from None
         if like is not None and beside.name.endswith(".nrrd") and Path(like).name.endswith(".nrrd"):
             _require_same_place(geometry, like)
-            _take_nrrd_place(like, beside)
+            take_nrrd_place(like, beside)
 
     write_beside_and_rename(path, write)
 
@@ -277,7 +277,7 @@ def _require_same_place(geometry: Geometry, like: Path) -> None:
         raise ValueError(f"{like} does not lie where the array lies: {difference}")
 
 
-def _take_nrrd_place(like: Path, path: Path) -> None:
+def take_nrrd_place(like: Path, path: Path) -> None:
     """Replace the lines that place the voxels of ``path`` by those of ``like``.
 
     NRRD stores spacing times direction; taking them apart and multiplying again changes the last bits each time.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,8 +56,13 @@ def pytest_collection_modifyitems(items: list) -> None:
             item.add_marker("slicer")
 
 
-def start(scene: Any) -> SimpleNamespace:
+def start_scene(scene: Any) -> SimpleNamespace:
     """What the application makes for its scene: ``.scene``, ``.application`` and the logics, and ``slicer.modules``."""
+    cache, files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+    cache.SetRemoteCacheDirectory(tempfile.gettempdir())  # where a scene in one file (.mrb) is unpacked
+    files.SetCacheManager(cache)
+    scene.SetCacheManager(cache)
+    scene.SetDataIOManager(files)
     application = slicer.vtkSlicerApplicationLogic()
     application.SetMRMLScene(scene)
     application.SetSliceLogics(vtk.vtkCollection())
@@ -81,9 +87,15 @@ def start(scene: Any) -> SimpleNamespace:
 @pytest.fixture
 def mrml() -> Iterator[SimpleNamespace]:
     """A fresh scene with its logics: ``mrml.scene``, ``mrml.application``, ``mrml.segmentations`` and so on."""
-    started = start(slicer.vtkMRMLScene())
+    started = start_scene(slicer.vtkMRMLScene())
     yield started
     started.scene.Clear(True)
+
+
+@pytest.fixture
+def start() -> Callable[[Any], SimpleNamespace]:
+    """Makes another scene's logics, for what is read into a new one."""
+    return start_scene
 
 
 @pytest.fixture
