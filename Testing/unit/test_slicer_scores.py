@@ -1,0 +1,271 @@
+"""The Scores panel without Qt: filters, order, clicks, files, and what it says where there is nothing to show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.evaluation.score_table import AGREED_ABSENT, FALSE_ALARM, MISSED, Score, ScoreTable
+from SegVarianceLib.review.opening import open_review
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
+from SegVarianceSlicer.presenter_review import ReviewSession
+from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices
+from SegVarianceSlicer.state_scores import MOST_ROWS, ScoresState
+
+
+class Places:
+    """Keeps where it was sent."""
+
+    def __init__(self) -> None:
+        self.visited: list[tuple[str, str, str]] = []
+
+    def go_to(self, case: str, structure: str, member: str) -> None:
+        if case == "gone":
+            raise SegVarianceError("There is no case 'gone'. Open its folder.")
+        self.visited.append((case, structure, member))
+
+
+class Soon:
+    """Keeps what is to be done later until the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def __call__(self, action: Callable[[], None]) -> None:
+        self.waiting.append(action)
+
+    def run(self) -> None:
+        while self.waiting:
+            self.waiting.pop(0)()
+
+
+def table(seeds: int = 4, cases: int = 6, recipe: str = "base") -> ScoreTable:
+    """Dice and HD95 of two structures; case c0 is worst, and seed 0 missed its 'small'."""
+    rng = np.random.default_rng(1)
+    lines = []
+    for (seed, case, structure), dice in np.ndenumerate(0.8 + rng.normal(0, 0.01, (seeds, cases, 2))):
+        who = (recipe, None, seed, f"seed_{seed}", f"c{case}", ("big", "small")[structure])
+        missed = (seed, case, structure) == (0, 0, 1)
+        absent = (case, structure) == (5, 1)
+        note = MISSED if missed else AGREED_ABSENT if absent else ""
+        value = 0.0 if missed else None if absent else float(dice)
+        lines.append(Score(*who, "dice", value, note))
+        lines.append(Score(*who, "hd95_mm", None if note else 10 * (1 - float(dice)), note))
+    return ScoreTable(tuple(lines))
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> ScoresPresenter:
+    table().write(tmp_path / "scores.csv")
+    presenter = ScoresPresenter(Places(), Soon())
+    presenter.read(str(tmp_path))
+    return presenter
+
+
+def test_rows_are_a_case_a_structure_and_a_member_worst_first(scored: ScoresPresenter) -> None:
+    rows = scored.state.rows
+    assert len(rows) == 4 * 6 * 2
+    assert (rows[0].case, rows[0].structure, rows[0].member) == ("c0", "small", "base/seed_0")
+    assert rows[0].values == (0.0, None) and rows[0].note == MISSED
+    measured = [row.values[0] for row in rows if row.values[0] is not None]
+    assert measured == sorted(measured)
+    assert [column.title for column in scored.state.columns] == ["Dice", "HD95 (mm)"]
+
+
+def test_by_a_distance_the_largest_is_worst_a_miss_before_it_and_agreed_absence_last(scored: ScoresPresenter) -> None:
+    scored.choose(metric="hd95_mm")
+    rows = scored.state.rows
+    assert rows[0].note == MISSED
+    assert {row.note for row in rows[-4:]} == {AGREED_ABSENT}
+    measured = [row.values[1] for row in rows if row.values[1] is not None]
+    assert measured == sorted(measured, reverse=True)
+
+
+def test_a_false_alarm_without_a_distance_stands_among_the_worst(tmp_path: Path) -> None:
+    lines = [Score("m", None, 0, "seed_0", case, "big", "hd95_mm", value, note) for case, value, note in (
+        ("a", 50.0, ""), ("b", None, AGREED_ABSENT), ("c", None, FALSE_ALARM))]  # fmt: skip
+    ScoreTable(tuple(lines)).write(tmp_path / "scores.csv")
+    presenter = ScoresPresenter(Places(), Soon())
+    presenter.read(str(tmp_path / "scores.csv"))
+    assert [row.case for row in presenter.state.rows] == ["c", "a", "b"]
+
+
+def test_filters_leave_the_structure_and_the_member_asked_for(scored: ScoresPresenter) -> None:
+    scored.choose(structure="big")
+    assert {row.structure for row in scored.state.rows} == {"big"} and len(scored.state.rows) == 24
+    scored.choose(member="base/seed_2")
+    assert {(row.structure, row.member) for row in scored.state.rows} == {("big", "base/seed_2")}
+    scored.choose(structure="", member="")
+    assert len(scored.state.rows) == 48
+
+
+def test_the_band_is_as_high_as_two_trainings_differ_and_no_filter_moves_it(scored: ScoresPresenter) -> None:
+    plot = scored.state.plot
+    assert plot is not None
+    values = np.array([[s.value for s in table().scores if (s.seed, s.structure, s.metric) == (seed, "big", "dice")]
+                       for seed in range(4)], dtype=float)  # fmt: skip
+    t_of_3 = 3.182446305  # 97.5 % of Student's t with 3 degrees of freedom
+    low, high = plot.bands["big"]
+    assert high - low == pytest.approx(t_of_3 * np.sqrt(2) * values.mean(axis=1).std(ddof=1))
+    assert (high + low) / 2 == pytest.approx(values.mean())
+    scored.choose(member="base/seed_1", structure="big")
+    assert scored.state.plot is not None and scored.state.plot.bands == {"big": (low, high)}
+    assert {s.member for s in scored.state.plot.table.scores} == {"seed_1"}
+
+
+def test_two_trainings_span_no_band_and_the_caption_says_what_would(tmp_path: Path) -> None:
+    table(seeds=2).write(tmp_path / "scores.csv")
+    presenter = ScoresPresenter(Places(), Soon())
+    presenter.read(str(tmp_path))
+    assert presenter.state.plot is not None
+    assert presenter.state.plot.bands == {}
+    assert "Three trainings" in presenter.state.plot.caption
+
+
+def test_a_click_goes_to_the_case_the_structure_and_the_member(scored: ScoresPresenter) -> None:
+    row = scored.state.rows[7]
+    scored.go_to(row.case, row.structure, row.member)
+    assert scored._places.visited == [(row.case, row.structure, row.member)]
+    assert scored.state.selected == (row.case, row.structure, row.member)
+
+
+def test_a_click_that_leads_nowhere_is_said_and_changes_nothing_else(scored: ScoresPresenter) -> None:
+    rows = scored.state.rows
+    scored.go_to("gone", "big", "base/seed_0")
+    assert scored.state.problem == "There is no case 'gone'. Open its folder."
+    assert scored.state.rows == rows and scored.state.selected is None
+
+
+def test_what_the_filters_show_is_written_and_read_again(scored: ScoresPresenter, tmp_path: Path) -> None:
+    scored.choose(structure="small")
+    scored.export_csv(str(tmp_path / "out.csv"))
+    assert ScoreTable.read(tmp_path / "out.csv").scores == table().where(structure="small").scores
+    assert scored.state.done.startswith("48 scores are in")
+
+
+def test_a_report_is_written_after_the_window_has_said_so(scored: ScoresPresenter, tmp_path: Path) -> None:
+    scored.export_report(str(tmp_path / "report.html"))
+    assert scored.state.busy and not (tmp_path / "report.html").exists()
+    scored._later.run()
+    assert "What was found" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert not scored.state.busy and "report.html" in scored.state.done
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(scored: ScoresPresenter, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    scored.export_csv(str(tmp_path / "file" / "out.csv"))
+    assert scored.state.problem.startswith("That file cannot be written") and scored.state.has_scores
+
+
+@pytest.mark.parametrize(
+    "text", [None, "configuration,seed\n", "configuration,fold,seed,member,case,structure,metric,value,note\n"]
+)
+def test_no_scores_bad_columns_and_an_empty_table_are_one_sentence_each(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "scores.csv").write_text(text)
+    presenter = ScoresPresenter(Places(), Soon())
+    presenter.read(str(tmp_path))
+    assert presenter.state == ScoresState(problem=presenter.state.problem)
+    assert presenter.state.problem and "Traceback" not in presenter.state.problem
+    presenter.export_report(str(tmp_path / "r.html"))
+    assert presenter.state.problem.startswith("There are no scores to write") and not presenter.state.busy
+
+
+def test_of_very_many_rows_the_worst_are_shown_and_the_summary_says_so(tmp_path: Path) -> None:
+    lines = (Score("m", None, 0, "seed_0", f"c{i}", "big", "dice", i / 10000, "") for i in range(MOST_ROWS + 10))
+    ScoreTable(tuple(lines)).write(tmp_path / "scores.csv")
+    presenter = ScoresPresenter(Places(), Soon())
+    presenter.read(str(tmp_path))
+    assert len(presenter.state.rows) == MOST_ROWS and presenter.state.rows[0].case == "c0"
+    assert presenter.state.summary.startswith(f"The {MOST_ROWS} worst of {MOST_ROWS + 10}")
+
+
+def test_whoever_listens_hears_of_another_table(tmp_path: Path) -> None:
+    table().write(tmp_path / "scores.csv")
+    presenter, heard = ScoresPresenter(Places(), Soon()), []
+    presenter.listen(heard.append)
+    presenter.read(str(tmp_path))
+    assert [len(each.scores) for each in heard] == [96]
+
+
+class Layers:
+    """A scene that only knows where it was asked to look."""
+
+    most_shown = 6
+
+    def __init__(self) -> None:
+        self.cases: list[str] = []
+        self.looked_at: list[tuple[float, ...]] = []
+
+    def open(self, case: str, geometry: object, labels: object) -> None:
+        self.cases.append(case)
+
+    def has(self, key: str) -> bool:
+        return False
+
+    def jump(self, lps_mm: tuple[float, ...]) -> None:
+        self.looked_at.append(tuple(lps_mm))
+
+
+def label_map(path: Path, *corners: tuple[int, int, int]) -> None:
+    """A map of 12 x 12 x 12 voxels of 1 mm with a cube of 4 at each corner, given [z, y, x]."""
+    array = np.zeros((12, 12, 12), dtype=np.uint8)
+    for z, y, x in corners:
+        array[z : z + 4, y : y + 4, x : x + 4] = 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> ReviewSession:
+    """Cases one and two by members a and b, with references; b misplaces case two, most of all at z 8 and on."""
+    for case in ("one", "two"):
+        label_map(tmp_path / "labels" / f"{case}.nii.gz", (2, 2, 2))
+        label_map(tmp_path / "a" / f"{case}.nii.gz", (2, 2, 2))
+    label_map(tmp_path / "b" / "one.nii.gz", (2, 2, 2))
+    label_map(tmp_path / "b" / "two.nii.gz", (2, 2, 2), (8, 6, 6))
+    session = ReviewSession(Layers())
+    session.use(open_review([tmp_path / "a", tmp_path / "b"], references=tmp_path / "labels"), "one")
+    return session
+
+
+def test_the_open_case_is_scored_and_the_next_one_joins_it(session: ReviewSession) -> None:
+    presenter = ScoresPresenter(WorstSlices(session), Soon())
+    presenter.score_open_case(session, 1.0)
+    assert {row.case for row in presenter.state.rows} == {"one"}
+    assert {row.values[0] for row in presenter.state.rows} == {1.0}
+    session.open_case("two")
+    presenter.score_open_case(session, 1.0)
+    presenter.score_open_case(session, 1.0)
+    assert len(presenter.state.rows) == 4 and "against the reference" in presenter.state.summary
+    worst = presenter.state.rows[0]
+    assert worst.case == "two" and worst.values[0] == pytest.approx(2 * 64 / (64 + 128))
+
+
+def test_without_a_case_there_is_one_sentence_and_nothing_is_scored(session: ReviewSession) -> None:
+    presenter = ScoresPresenter(WorstSlices(session), Soon())
+    presenter.score_open_case(ReviewSession(Layers()), 1.0)
+    assert presenter.state == ScoresState(problem="No case is open. Open a folder first.")
+
+
+def test_a_click_opens_the_case_and_looks_at_the_slice_where_that_member_is_worst(session: ReviewSession) -> None:
+    member = next(each.key for each in session.opened.members if "b" in each.key.split("/"))
+    presenter = ScoresPresenter(WorstSlices(session), Soon())
+    presenter.go_to("two", session.structure, member)
+    assert presenter.state.problem == "" and session.opened.case.id == "two"
+    assert session.scene.cases == ["one", "two"]
+    x, y, z = session.scene.looked_at[-1]
+    assert 8 <= z < 12 and 6 <= x < 10 and 6 <= y < 10
+
+
+def test_a_click_on_a_score_of_a_case_that_is_not_open_anywhere_is_one_sentence() -> None:
+    presenter = ScoresPresenter(WorstSlices(ReviewSession(Layers())), Soon())
+    presenter.go_to("one", "big", "base/seed_0")
+    assert presenter.state.problem == "Nothing is open. Open a folder first."
