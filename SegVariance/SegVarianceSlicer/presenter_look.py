@@ -1,0 +1,209 @@
+"""Look: which case, which structure, which layers in which views, and which map over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.dataset.image_io import read_geometry, read_image
+from SegVarianceLib.review.labelling import regions_of
+
+from .presenter_review import REFERENCE, VOTE, ReviewSession, title_of
+from .state_review import Choice, Layer, LookState
+
+OVERLAY, BESIDE, AGAINST = "overlay", "beside", "against"
+ARRANGEMENTS = (
+    Choice(OVERLAY, "Outlines over one another"),
+    Choice(BESIDE, "One view for each"),
+    Choice(AGAINST, "Vote against one member"),
+)
+NO_MAP, AGREEMENT, ENTROPY, DIFFERENCE = "none", "agreement", "entropy", "difference"
+MAPS = (
+    Choice(NO_MAP, "No map"),
+    Choice(AGREEMENT, "Agreement (share of members that drew the vote)"),
+    Choice(ENTROPY, "Entropy of the members' labels (bits)"),
+)
+_DIFFERENCE = Choice(DIFFERENCE, "Where votes by label and by region differ")
+
+
+class LookPresenter:
+    """Keeps ``state`` and hands it to ``show`` whenever it changes."""
+
+    def __init__(self, session: ReviewSession):
+        self.session = session
+        self.state = LookState()
+        self.show: Callable[[LookState], object] = lambda state: None
+        self._on_screen: object = None
+        session.listen(self._follow)
+
+    def choose_case(self, case_id: str) -> None:
+        if case_id and case_id != self.state.case:
+            self._attempt(lambda: self.session.open_case(case_id))
+
+    def next_case(self, step: int) -> None:
+        """The next (1) or previous (-1) case, round and round."""
+        self.choose_case(_beside(self.state.cases, self.state.case, step))
+
+    def choose_structure(self, name: str) -> None:
+        """Look at the middle of a structure."""
+        if name:
+            self._attempt(lambda: self.session.go_to(self.state.case, name))
+
+    def next_structure(self, step: int) -> None:
+        """The next (1) or previous (-1) structure that is in the result, round and round."""
+        present = [name for name in self.state.structures if self.session.centre_of(name) is not None]
+        if present:
+            self.choose_structure(_beside(present, self.state.structure, step))
+
+    def tick(self, key: str, ticked: bool) -> None:
+        """Show or hide a layer; at most as many are shown as can be told apart."""
+        most = self.session.scene.most_shown
+        if ticked and sum(layer.ticked for layer in self.state.layers) == most:
+            self._set(replace(self.state, problem=f"{most} layers are shown already. Untick one first."))
+            return
+        layers = tuple(replace(layer, ticked=ticked) if layer.key == key else layer for layer in self.state.layers)
+        self._arrange(replace(self.state, layers=layers))
+
+    def arrange(self, arrangement: str) -> None:
+        self._arrange(replace(self.state, arrangement=arrangement))
+
+    def choose_against(self, key: str) -> None:
+        """The member that is compared with the vote."""
+        self._arrange(replace(self.state, against=key))
+
+    def choose_map(self, kind: str) -> None:
+        self._attempt(lambda: self._show_map(kind), map=kind)
+
+    def choose_image(self, title: str) -> None:
+        self._attempt(lambda: self._show_image(title), image=title)
+
+    def result_changed(self) -> None:
+        """Another vote is on screen: maps of it are drawn anew."""
+        if self.state.map != NO_MAP:
+            self.choose_map(self.state.map)
+
+    def _follow(self) -> None:
+        session = self.session
+        if session.review is None or session.opened is None:
+            self._on_screen = None
+            self._set(LookState())
+            return
+        state = replace(
+            self.state, structure=session.structure, cases=tuple(case.id for case in session.review.cases), problem=""
+        )
+        if self._on_screen is session.opened:
+            self._set(state)
+            return
+        self._on_screen = session.opened
+        case, members = session.opened.case, session.opened.members
+        layers = self._layers()
+        images = session.review.channels or tuple(f"image {number + 1}" for number in range(len(case.images)))
+        maps = MAPS if regions_of(session.opened.labels) is None else (*MAPS, _DIFFERENCE)
+        self._set(
+            replace(
+                state,
+                case=case.id,
+                structures=tuple(structure.name for structure in session.opened.labels.structures),
+                images=images if case.images else (),
+                image=_same_or_first(state.image, images if case.images else ()),
+                layers=layers,
+                arrangements=ARRANGEMENTS,
+                arrangement=state.arrangement or OVERLAY,
+                against=_same_or_first(state.against, [member.key for member in members]),
+                maps=maps,
+                map=_same_or_first(state.map, [each.id for each in maps]),
+            )
+        )
+        self._attempt(lambda: self._show_image(self.state.image))
+        self._arrange(self.state)
+        self.result_changed()
+        place = session.centre_of(session.structure) if session.structure else None
+        if place is not None:
+            session.scene.jump(place)
+
+    def _layers(self) -> tuple[Layer, ...]:
+        """Everything that can be shown of the case; what was ticked in the case before is ticked again."""
+        review, opened = self.session.review, self.session.opened
+        assert review is not None and opened is not None  # noqa: S101 (only called with a case on screen)
+        titles = {VOTE: "Vote of the members"} | ({REFERENCE: "Reference"} if opened.reference is not None else {})
+        titles |= {member.key: title_of(member) for member in opened.members}
+        titles |= {each.key: title_of(each) for each in review.ensembles if opened.case.id in each.files}
+        before = {layer.key for layer in self.state.layers if layer.ticked} & titles.keys()
+        ticked = before or set(list(titles)[: self.session.scene.most_shown])
+        special = {VOTE: "V", REFERENCE: "R"}
+        others = (key for key in titles if key not in special)
+        marks = special | {key: str(number) for number, key in enumerate(others, start=1)}
+        return tuple(Layer(key, title, key in ticked, marks[key]) for key, title in titles.items())
+
+    def _arrange(self, state: LookState) -> None:
+        def arrange() -> None:
+            views = _views(state)
+            self.session.show_layers(key for _, keys in views for key in keys)
+            self.session.scene.arrange(views)
+
+        if self._attempt(arrange):
+            self._set(replace(state, problem=self.state.problem))
+
+    def _show_map(self, kind: str) -> None:
+        votes, opened = self.session.votes, self.session.opened
+        if votes is None or opened is None:
+            return
+        values: np.ndarray | None = None
+        if kind == AGREEMENT:
+            values = votes.agreement()
+        elif kind == ENTROPY:
+            values = votes.entropy()
+        elif kind == DIFFERENCE and (regions := regions_of(opened.labels)):
+            values = votes.differing(regions).astype(np.float32)
+        self.session.scene.show_map(kind, values)
+
+    def _show_image(self, title: str) -> None:
+        opened = self.session.opened
+        if opened is None or not title:
+            return
+        files = opened.case.images
+        number = self.state.images.index(title)
+        path = files[number] if len(files) > 1 else files[0]
+        if difference := opened.geometry.difference(read_geometry(path)):
+            raise SegVarianceError(f"{path} lies elsewhere than the label maps ({difference}) and is not shown.")
+        channels = read_image([path]).array
+        self.session.scene.set_image(title, channels[number if len(files) == 1 else 0])
+
+    def _attempt(self, act: Callable[[], None], **changes: str) -> bool:
+        """Do something and take ``changes`` over, or say in a sentence why it could not be done."""
+        try:
+            act()
+        except SegVarianceError as error:
+            self._set(replace(self.state, problem=str(error)))
+            return False
+        self._set(replace(self.state, problem="", **changes))  # type: ignore[arg-type]
+        return True
+
+    def _set(self, state: LookState) -> None:
+        self.state = state
+        self.show(state)
+
+
+def _views(state: LookState) -> list[tuple[str, list[str]]]:
+    """Mark and layers of each view."""
+    marks = {layer.key: layer.mark for layer in state.layers}
+    ticked = [layer.key for layer in state.layers if layer.ticked]
+    if state.arrangement == AGAINST:
+        ticked = [VOTE, state.against]
+    if state.arrangement == OVERLAY or not ticked:
+        return [("", ticked)]
+    return [(marks[key], [key]) for key in ticked]
+
+
+def _beside(names: tuple[str, ...] | list[str], name: str, step: int) -> str:
+    if not names:
+        return ""
+    start = names.index(name) if name in names else (-1 if step > 0 else 0)
+    return names[(start + step) % len(names)]
+
+
+def _same_or_first(chosen: str, among: tuple[str, ...] | list[str]) -> str:
+    return chosen if chosen in among else next(iter(among), "")

@@ -1,0 +1,108 @@
+"""Open: folders are looked into, what was found is shown, and only what the user confirms is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.review.description import Review, landed
+from SegVarianceLib.review.opening import open_review, refresh
+
+from .presenter_review import ReviewSession, sentences, title_of
+from .state_review import FoundMember, OpenState
+
+
+class OpenPresenter:
+    """Keeps ``state`` and hands it to ``show`` whenever it changes."""
+
+    def __init__(self, session: ReviewSession):
+        self.session = session
+        self.state = OpenState()
+        self.show: Callable[[OpenState], object] = lambda state: None
+        self._found: Review | None = None
+        session.listen(self._follow)
+
+    def look_into(
+        self, folders: tuple[str, ...], pattern: str = "", images: str = "", references: str = "", case: str = ""
+    ) -> None:
+        """Describe folders without opening them; ``case`` is the one to begin with when they are opened."""
+        asked = OpenState(folders, pattern, images, references, is_open=self.session.review is not None)
+        self._found, self._case = None, case
+        if not folders:
+            self._set(asked)
+            return
+        try:
+            self._found = open_review(
+                [Path(folder) for folder in folders],
+                pattern or None,
+                Path(images) if images else None,
+                Path(references) if references else None,
+            )
+        except SegVarianceError as error:
+            self._set(replace(asked, problems=sentences(error)))
+            return
+        self._set(_described(asked, self._found))
+
+    def confirm(self) -> None:
+        """Open what was found; where that fails, what was open before stays on screen."""
+        if self._found is None:
+            return
+        try:
+            self.session.use(self._found, self._case)
+        except SegVarianceError as error:
+            self._set(replace(self.state, problems=sentences(error)))
+        else:
+            self._set(_described(self.state, self._found))
+
+    def look_again(self) -> None:
+        """Whether predictions have landed since."""
+        before = self.session.review
+        if before is None:
+            return
+        try:
+            after = refresh(before)
+            after.require_sound()
+        except SegVarianceError as error:
+            self._set(replace(self.state, problems=sentences(error)))
+            return
+        new = len(landed(before, after))
+        self._found = after
+        self.session.update(after)
+        awaited = f", {after.awaited} more are planned" if after.awaited else ""
+        self._set(replace(_described(self.state, after), landed=f"{new} new label maps have landed{awaited}."))
+
+    def _follow(self) -> None:
+        self._set(replace(self.state, is_open=self.session.review is not None))
+
+    def _set(self, state: OpenState) -> None:
+        self.state = state
+        self.show(state)
+
+
+def _described(asked: OpenState, review: Review) -> OpenState:
+    layers = (*review.members, *review.ensembles)
+    return replace(
+        asked,
+        found=_in_words(review),
+        guess=" ".join(f"{guess.rule[:1].upper()}{guess.rule[1:]}." for guess in review.guesses),
+        guessed_pattern=review.guesses[0].pattern if review.guesses else "",
+        members=tuple(
+            FoundMember(title_of(each), len(each.files), str(next(iter(each.files.values()), ""))) for each in layers
+        ),
+        problems=tuple(map(str, review.problems)),
+        can_confirm=not review.fatal,
+    )
+
+
+def _in_words(review: Review) -> str:
+    cases = len(review.cases)
+    images = sum(bool(case.images) for case in review.cases)
+    references = sum(case.label is not None for case in review.cases)
+    structures = ", ".join(structure.name for structure in review.labels.structures) or "none"
+    return (
+        f"{review.title}: {' and '.join(review.kinds)}. {len(review.members)} members"
+        f"{f' and {len(review.ensembles)} ensembles' if review.ensembles else ''}, {cases} cases; "
+        f"images of {images} and references of {references} of them. Structures: {structures} (from {review.labels_from})."
+    )

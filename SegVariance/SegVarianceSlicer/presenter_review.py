@@ -1,0 +1,197 @@
+"""What is open: a review, one case of it, and the votes of its members. The panels' presenters share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from SegVarianceLib.core.errors import ProblemsFound, SegVarianceError
+from SegVarianceLib.core.geometry import Geometry
+from SegVarianceLib.core.labels import LabelSet, Structure
+from SegVarianceLib.dataset.image_io import read_label_map
+from SegVarianceLib.review.description import Review, ReviewMember
+from SegVarianceLib.review.open_case import OpenCase, read_case
+from SegVarianceLib.review.places import structure_centre_mm
+from SegVarianceLib.review.votes import RunningVotes
+from SegVarianceLib.scene.names import member_title
+
+REFERENCE, VOTE = "reference", "vote"
+"""Keys of layers beside those of members."""
+
+
+class Scene(Protocol):
+    """What the presenters ask of the scene; layers are named by key. ``review_scene.ReviewScene`` does it in MRML."""
+
+    most_shown: int
+
+    def open(self, case: str, geometry: Geometry, labels: LabelSet) -> None:
+        """Take the layers of the case before away and begin with another."""
+
+    def close(self) -> None:
+        """Take all layers away."""
+
+    def forget(self) -> None:
+        """The scene was closed and the layers with it."""
+
+    def set_image(self, title: str, array: np.ndarray) -> None: ...
+
+    def has(self, key: str) -> bool: ...
+
+    def put(self, key: str, folder: str, title: str, label_map: np.ndarray) -> None:
+        """Add a layer to Reference, Members or Ensembles, or replace it where it stands."""
+
+    def arrange(self, views: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Show the layers of each (label, keys) in a view of its own; of a single one in the user's own views."""
+
+    def show_map(self, kind: str, values: np.ndarray | None) -> None: ...
+
+    def jump(self, lps_mm: Sequence[float]) -> None: ...
+
+    def keep(self, title: str, label_map: np.ndarray) -> None:
+        """Make a segmentation node that stays when the case is closed."""
+
+    def save(self, path: Path, title: str, label_map: np.ndarray) -> None:
+        """Write a .seg.nrrd file, or a label map with its colour table."""
+
+
+Progress = Callable[[str, int, int], object]
+"""Called with what is being done, how much of it is done, and how much there is."""
+
+
+class ReviewSession:
+    """The review that was confirmed and the case that is shown. Methods raise SegVarianceError and then change nothing.
+
+    ``opened`` and ``votes`` are of the case on screen; ``structure`` is the name of the one that is looked at.
+    """
+
+    def __init__(self, scene: Scene, progress: Progress = lambda what, done, total: None):
+        self.scene, self.progress = scene, progress
+        self.review: Review | None = None
+        self.opened: OpenCase | None = None
+        self.votes: RunningVotes | None = None
+        self.structure = ""
+        self.result: np.ndarray | None = None
+        self._listeners: list[Callable[[], object]] = []
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        """Have ``changed`` called after another review or case was opened, or none is open any more."""
+        self._listeners.append(changed)
+
+    def use(self, review: Review, case_id: str | None = None) -> None:
+        """Open a review at a case, the first one unless it is given."""
+        review.require_sound()
+        known = {case.id for case in review.cases}
+        self._open(review, case_id if case_id in known else review.cases[0].id)
+
+    def update(self, review: Review) -> None:
+        """The same review with what has landed since; the case on screen stays as it is."""
+        self.review = review
+        self._tell()
+
+    def open_case(self, case_id: str) -> None:
+        self._open(self._required(), case_id)
+
+    def go_to(self, case_id: str, structure: str, lps_mm: Sequence[float] | None = None) -> None:
+        """Open a case if it is not, choose a structure and look at a point, or at the middle of the structure."""
+        if self.opened is None or self.opened.case.id != case_id:
+            self.open_case(case_id)
+        self.structure = structure
+        place = self.centre_of(structure) if lps_mm is None else lps_mm
+        if place is not None:
+            self.scene.jump(place)
+        self._tell()
+
+    def centre_of(self, name: str) -> tuple[float, float, float] | None:
+        """LPS in mm; of the result on screen, or of the reference where the result lacks the structure."""
+        if self.opened is None:
+            return None
+        structure = structure_named(self.opened.labels, name)
+        maps = (label_map for label_map in (self.result, self.opened.reference) if label_map is not None)
+        places = (structure_centre_mm(each, structure, self.opened.geometry) for each in maps)
+        return next((place for place in places if place is not None), None)
+
+    def show_layers(self, keys: Iterable[str]) -> None:
+        """Put those layers into the scene that are not there yet."""
+        for key in keys:
+            if not self.scene.has(key):
+                self.scene.put(key, *self._layer(key))
+
+    def set_result(self, label_map: np.ndarray) -> None:
+        """Another vote, or a cleaned one; its layer follows if it is in the scene."""
+        self.result = label_map
+        if self.scene.has(VOTE):
+            self.scene.put(VOTE, *self._layer(VOTE))
+
+    def close(self) -> None:
+        """Close what is open and take its layers away."""
+        self.scene.close()
+        self._clear()
+
+    def scene_closed(self) -> None:
+        """The user closed the scene: the nodes are gone already."""
+        self.scene.forget()
+        self._clear()
+
+    def _open(self, review: Review, case_id: str) -> None:
+        opened = read_case(
+            review, case_id, progress=lambda done, total: self.progress(f"Reading {case_id}", done, total)
+        )
+        votes = RunningVotes(opened.maps)
+        result = votes.label_map()
+        self.scene.open(case_id, opened.geometry, opened.labels)
+        self.review, self.opened, self.votes, self.result = review, opened, votes, result
+        names = [structure.name for structure in opened.labels.structures]
+        if self.structure not in names:
+            self.structure = names[0] if names else ""
+        self._tell()
+
+    def _layer(self, key: str) -> tuple[str, str, np.ndarray]:
+        """Folder, title and label map of a layer."""
+        opened, review = self.opened, self._required()
+        if opened is None or self.result is None:
+            raise SegVarianceError("No case is open. Open a folder first.")
+        if key == VOTE:
+            return "Ensembles", "vote", self.result
+        if key == REFERENCE:
+            if opened.reference is None:
+                raise SegVarianceError(f"Case {opened.case.id} has no reference.")
+            return "Reference", "reference", opened.reference
+        for ensemble in review.ensembles:
+            if ensemble.key == key:
+                return "Ensembles", title_of(ensemble), read_label_map(ensemble.files[opened.case.id]).array
+        member = next(member for member in opened.members if member.key == key)
+        return "Members", title_of(member), opened.maps.member(key)
+
+    def _required(self) -> Review:
+        if self.review is None:
+            raise SegVarianceError("Nothing is open. Open a folder first.")
+        return self.review
+
+    def _clear(self) -> None:
+        self.review = self.opened = self.votes = self.result = None
+        self.structure = ""
+        self._tell()
+
+    def _tell(self) -> None:
+        for changed in self._listeners:
+            changed()
+
+
+def sentences(error: SegVarianceError) -> tuple[str, ...]:
+    """One sentence for each thing that is wrong."""
+    return tuple(map(str, error.problems)) if isinstance(error, ProblemsFound) else (str(error),)
+
+
+def title_of(member: ReviewMember) -> str:
+    return member_title(member.configuration, member.name, member.seed, member.fold)
+
+
+def structure_named(labels: LabelSet, name: str) -> Structure:
+    for structure in labels.structures:
+        if structure.name == name:
+            return structure
+    known = ", ".join(structure.name for structure in labels.structures)
+    raise SegVarianceError(f"There is no structure {name!r}. Known: {known}.")

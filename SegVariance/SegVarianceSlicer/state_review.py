@@ -1,0 +1,111 @@
+"""What the panels Open, Look, and Ensemble and clean show. Plain values: no Qt, no nodes, no arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FoundMember:
+    """A row of the table that is shown for confirmation; ``example`` is one of its files."""
+
+    title: str
+    cases: int
+    example: str
+
+
+@dataclass(frozen=True)
+class OpenState:
+    """``folders`` were chosen, ``found`` says in words what they hold; nothing is in the scene before it is confirmed.
+
+    ``problems`` are one sentence each. ``landed`` says what is new since the last look.
+    """
+
+    folders: tuple[str, ...] = ()
+    pattern: str = ""
+    images: str = ""
+    references: str = ""
+    found: str = ""
+    guess: str = ""
+    guessed_pattern: str = ""
+    members: tuple[FoundMember, ...] = ()
+    problems: tuple[str, ...] = ()
+    can_confirm: bool = False
+    is_open: bool = False
+    landed: str = ""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Something that can be ticked: a member, the vote or the reference. ``mark`` stands in the corner of its view."""
+
+    key: str
+    title: str
+    ticked: bool
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An entry of a menu."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True)
+class LookState:
+    """One case on screen. ``cases`` and ``structures`` are in their order; ``layers`` are all that can be shown."""
+
+    cases: tuple[str, ...] = ()
+    case: str = ""
+    structures: tuple[str, ...] = ()
+    structure: str = ""
+    images: tuple[str, ...] = ()
+    image: str = ""
+    layers: tuple[Layer, ...] = ()
+    arrangements: tuple[Choice, ...] = ()
+    arrangement: str = ""
+    against: str = ""
+    maps: tuple[Choice, ...] = ()
+    map: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class StructureVolume:
+    name: str
+    volume_ml: float
+
+
+@dataclass(frozen=True)
+class ListedComponent:
+    """A component that the clean-up would remove."""
+
+    number: int
+    volume_ml: float
+    voxels: int
+
+
+@dataclass(frozen=True)
+class EnsembleState:
+    """The vote of the ticked members, and what a clean-up would take from it."""
+
+    rules: tuple[Choice, ...] = ()
+    rule: str = ""
+    rule_in_words: str = ""
+    members: tuple[Layer, ...] = ()
+    result: str = ""
+    volumes: tuple[StructureVolume, ...] = ()
+    difference: str = ""
+    structures: tuple[str, ...] = ()
+    structure: str = ""
+    steps: tuple[Choice, ...] = ()
+    step: str = ""
+    minimum_ml: float = 0.0
+    has_minimum: bool = False
+    components: tuple[ListedComponent, ...] = ()
+    goes: str = ""
+    kept: str = ""
+    can_apply: bool = False
+    problem: str = ""
