@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from SegVarianceLib.core.errors import SegVarianceError
-from SegVarianceLib.evaluation.score_table import ScoreTable
+from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.report.content import ReportContent
 from SegVarianceLib.report.report import write_report
 from SegVarianceLib.review.case_scores import score_against
+from SegVarianceLib.review.description import Review
+from SegVarianceLib.review.open_case import OpenCase, read_case
 from SegVarianceLib.review.places import worst_place
+from SegVarianceLib.review.votes import RunningVotes
 from SegVarianceLib.stats.study_statistics import study_statistics
 
 from .presenter_review import ReviewSession, structure_named
@@ -63,13 +68,16 @@ class WorstSlices:
 class ScoresPresenter:
     """Keeps ``state`` and hands it to ``show`` whenever it changes; ``listen`` hears of every other table."""
 
-    def __init__(self, places: Places, later: Later):
+    def __init__(self, session: ReviewSession, places: Places, later: Later):
         self.state = ScoresState()
         self.show: Callable[[ScoresState], object] = lambda state: None
         self.table = ScoreTable(())
-        self._places, self._later = places, later
+        self._session, self._places, self._later = session, places, later
         self._title, self._against = "", ""
+        self._review: Review | None = None
+        self._work: Iterator[float] | None = None
         self._listeners: list[Callable[[ScoreTable], object]] = []
+        session.listen(self._follow)
 
     def listen(self, changed: Callable[[ScoreTable], object]) -> None:
         self._listeners.append(changed)
@@ -80,9 +88,32 @@ class ScoresPresenter:
         file = given / "scores.csv" if given.is_dir() else given
         self._try(lambda: self._use(ScoreTable.read(file), file.parent.name, ""))
 
-    def score_open_case(self, session: ReviewSession, tolerance_mm: float) -> None:
+    def score_case(self, tolerance_mm: float) -> None:
         """Score the case on screen against its reference, or against the vote; other cases' scores against the same stay."""
-        self._try(lambda: self._score(session, tolerance_mm))
+
+        def score() -> None:
+            opened, result = self._session.opened, self._session.result
+            if opened is None or result is None:
+                raise SegVarianceError("No case is open. Open a folder first.")
+            self._add(*_scores_of(opened, result, tolerance_mm))
+
+        self._try(score)
+
+    def score_all(self, tolerance_mm: float) -> None:
+        """Score every case of the review, one after the other; ``cancel`` keeps those that are done."""
+
+        def begin() -> None:
+            review = self._session.review
+            if review is None:
+                raise SegVarianceError("Nothing is open. Open a folder first.")
+            self._work = self._all_cases(review, tolerance_mm)
+            self._step(self._work)
+
+        self._try(begin)
+
+    def cancel(self) -> None:
+        self._work = None
+        self._set(replace(self.state, busy="", progress=None))
 
     def choose(self, structure: str | None = None, member: str | None = None, metric: str | None = None) -> None:
         """Change what is given of the filters and of the metric that is plotted."""
@@ -140,20 +171,44 @@ class ScoresPresenter:
         write_report(path, content)
         self._set(replace(self.state, busy="", done=f"The report is {path}; its tables lie beside it.", problem=""))
 
-    def _score(self, session: ReviewSession, tolerance_mm: float) -> None:
-        opened = session.opened
-        if opened is None:
-            raise SegVarianceError("No case is open. Open a folder first.")
-        against = "vote" if opened.reference is None else "reference"
-        right = session.result if opened.reference is None else opened.reference
-        if right is None:
-            raise SegVarianceError(f"Case {opened.case.id} has neither a reference nor a vote. Open it again.")
-        new = score_against(opened, right, tolerance_mm).scores
+    def _all_cases(self, review: Review, tolerance_mm: float) -> Iterator[float]:
+        for done, case in enumerate(review.cases):
+            self._set(replace(self.state, busy=f"Scoring {case.id}…", problem="", done=""))
+            yield done / len(review.cases)
+            opened = read_case(review, case.id)
+            self._add(*_scores_of(opened, RunningVotes(opened.maps).label_map(), tolerance_mm))
+
+    def _step(self, work: Iterator[float]) -> None:
+        if work is not self._work:  # stopped since
+            return
+        try:
+            share = next(work, None)
+        except SegVarianceError:
+            self.cancel()
+            raise
+        if share is None:
+            self.cancel()
+        else:
+            self._set(replace(self.state, progress=share))
+            self._later(lambda: self._try(lambda: self._step(work)))
+
+    def _follow(self) -> None:
+        """Another review or case is open; the scores that lie with a study are taken at once."""
+        session = self._session
+        self._set(replace(self.state, case="" if session.opened is None else session.opened.case.id))
+        if session.review is not None and session.review is not self._review:
+            scored = [path for path in session.review.request.paths if (path / "scores.csv").is_file()]
+            if scored:
+                self.read(str(scored[0]))
+        self._review = session.review
+
+    def _add(self, new: tuple[Score, ...], against: str) -> None:
+        """Put the scores of a case in place of what stood there."""
         # Scores against something else, or by another tolerance, must not stand in one table.
         same = against == self._against and {s.metric for s in new} == set(self.table.unique("metric"))
-        kept = tuple(s for s in self.table.scores if s.case != opened.case.id) if same else ()
-        title = session.review.title if session.review else opened.case.id
-        self._use(ScoreTable((*kept, *new)), title, against)
+        case, review = new[0].case, self._session.review
+        kept = tuple(s for s in self.table.scores if s.case != case) if same else ()
+        self._use(ScoreTable((*kept, *new)), "Scores" if review is None else review.title, against)
 
     def _use(self, table: ScoreTable, title: str, against: str) -> None:
         if not table.scores:
@@ -169,6 +224,9 @@ class ScoresPresenter:
             structure=before.structure if before.structure in table.unique("structure") else EVERY,
             member=before.member if before.member in members else EVERY,
             metric=before.metric if kept else columns[0].metric,
+            busy=before.busy,
+            progress=before.progress,
+            case=before.case,
         )
         self.table, self._title, self._against = table, title, against
         self._set(self._filled(empty))
@@ -205,3 +263,12 @@ class ScoresPresenter:
     def _set(self, state: ScoresState) -> None:
         self.state = state
         self.show(state)
+
+
+def _scores_of(opened: OpenCase, vote: np.ndarray, tolerance_mm: float) -> tuple[tuple[Score, ...], str]:
+    """The scores of all members, and against what."""
+    right, against = (vote, "vote") if opened.reference is None else (opened.reference, "reference")
+    scores = score_against(opened, right, tolerance_mm).scores
+    if not scores:
+        raise SegVarianceError(f"Case {opened.case.id} has no structure to score. Open predictions that have labels.")
+    return scores, against

@@ -64,7 +64,8 @@ class StripPlot:
 class ScoresState:
     """``structure`` and ``member`` filter rows and points (``EVERY``: all); ``metric`` orders rows, worst first, and is plotted.
 
-    ``summary`` says what is shown, ``problem`` what went wrong, ``done`` what has been written, each in a sentence or empty.
+    ``summary`` says what is shown, ``problem`` what went wrong, ``done`` what has been written, ``busy`` what
+    is going on, each in a sentence or empty; ``progress`` is the share of it that is done. ``case`` is open and can be scored.
     """
 
     columns: tuple[ScoreColumn, ...] = ()
@@ -80,6 +81,8 @@ class ScoresState:
     problem: str = ""
     done: str = ""
     busy: str = ""
+    progress: float | None = None
+    case: str = ""
 
     @property
     def has_scores(self) -> bool:

@@ -46,6 +46,33 @@ class Soon:
             self.waiting.pop(0)()
 
 
+class Layers:
+    """A scene that only knows where it was asked to look."""
+
+    most_shown = 6
+
+    def __init__(self) -> None:
+        self.cases: list[str] = []
+        self.looked_at: list[tuple[float, ...]] = []
+
+    def open(self, case: str, geometry: object, labels: object) -> None:
+        self.cases.append(case)
+
+    def has(self, key: str) -> bool:
+        return False
+
+    def jump(self, lps_mm: tuple[float, ...]) -> None:
+        self.looked_at.append(tuple(lps_mm))
+
+
+def of_files() -> ScoresPresenter:
+    return ScoresPresenter(ReviewSession(Layers()), Places(), Soon())
+
+
+def of_review(session: ReviewSession) -> ScoresPresenter:
+    return ScoresPresenter(session, WorstSlices(session), Soon())
+
+
 def table(seeds: int = 4, cases: int = 6, recipe: str = "base") -> ScoreTable:
     """Dice and HD95 of two structures; case c0 is worst, and seed 0 missed its 'small'."""
     rng = np.random.default_rng(1)
@@ -64,7 +91,7 @@ def table(seeds: int = 4, cases: int = 6, recipe: str = "base") -> ScoreTable:
 @pytest.fixture
 def scored(tmp_path: Path) -> ScoresPresenter:
     table().write(tmp_path / "scores.csv")
-    presenter = ScoresPresenter(Places(), Soon())
+    presenter = of_files()
     presenter.read(str(tmp_path))
     return presenter
 
@@ -92,7 +119,7 @@ def test_a_false_alarm_without_a_distance_stands_among_the_worst(tmp_path: Path)
     lines = [Score("m", None, 0, "seed_0", case, "big", "hd95_mm", value, note) for case, value, note in (
         ("a", 50.0, ""), ("b", None, AGREED_ABSENT), ("c", None, FALSE_ALARM))]  # fmt: skip
     ScoreTable(tuple(lines)).write(tmp_path / "scores.csv")
-    presenter = ScoresPresenter(Places(), Soon())
+    presenter = of_files()
     presenter.read(str(tmp_path / "scores.csv"))
     assert [row.case for row in presenter.state.rows] == ["c", "a", "b"]
 
@@ -122,7 +149,7 @@ def test_the_band_is_as_high_as_two_trainings_differ_and_no_filter_moves_it(scor
 
 def test_two_trainings_span_no_band_and_the_caption_says_what_would(tmp_path: Path) -> None:
     table(seeds=2).write(tmp_path / "scores.csv")
-    presenter = ScoresPresenter(Places(), Soon())
+    presenter = of_files()
     presenter.read(str(tmp_path))
     assert presenter.state.plot is not None
     assert presenter.state.plot.bands == {}
@@ -170,7 +197,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(scored: ScoresPresenter, 
 def test_no_scores_bad_columns_and_an_empty_table_are_one_sentence_each(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "scores.csv").write_text(text)
-    presenter = ScoresPresenter(Places(), Soon())
+    presenter = of_files()
     presenter.read(str(tmp_path))
     assert presenter.state == ScoresState(problem=presenter.state.problem)
     assert presenter.state.problem and "Traceback" not in presenter.state.problem
@@ -181,7 +208,7 @@ def test_no_scores_bad_columns_and_an_empty_table_are_one_sentence_each(tmp_path
 def test_of_very_many_rows_the_worst_are_shown_and_the_summary_says_so(tmp_path: Path) -> None:
     lines = (Score("m", None, 0, "seed_0", f"c{i}", "big", "dice", i / 10000, "") for i in range(MOST_ROWS + 10))
     ScoreTable(tuple(lines)).write(tmp_path / "scores.csv")
-    presenter = ScoresPresenter(Places(), Soon())
+    presenter = of_files()
     presenter.read(str(tmp_path))
     assert len(presenter.state.rows) == MOST_ROWS and presenter.state.rows[0].case == "c0"
     assert presenter.state.summary.startswith(f"The {MOST_ROWS} worst of {MOST_ROWS + 10}")
@@ -189,29 +216,10 @@ def test_of_very_many_rows_the_worst_are_shown_and_the_summary_says_so(tmp_path:
 
 def test_whoever_listens_hears_of_another_table(tmp_path: Path) -> None:
     table().write(tmp_path / "scores.csv")
-    presenter, heard = ScoresPresenter(Places(), Soon()), []
+    presenter, heard = of_files(), []
     presenter.listen(heard.append)
     presenter.read(str(tmp_path))
     assert [len(each.scores) for each in heard] == [96]
-
-
-class Layers:
-    """A scene that only knows where it was asked to look."""
-
-    most_shown = 6
-
-    def __init__(self) -> None:
-        self.cases: list[str] = []
-        self.looked_at: list[tuple[float, ...]] = []
-
-    def open(self, case: str, geometry: object, labels: object) -> None:
-        self.cases.append(case)
-
-    def has(self, key: str) -> bool:
-        return False
-
-    def jump(self, lps_mm: tuple[float, ...]) -> None:
-        self.looked_at.append(tuple(lps_mm))
 
 
 def label_map(path: Path, *corners: tuple[int, int, int]) -> None:
@@ -237,27 +245,79 @@ def session(tmp_path: Path) -> ReviewSession:
 
 
 def test_the_open_case_is_scored_and_the_next_one_joins_it(session: ReviewSession) -> None:
-    presenter = ScoresPresenter(WorstSlices(session), Soon())
-    presenter.score_open_case(session, 1.0)
+    presenter = of_review(session)
+    presenter.score_case(1.0)
     assert {row.case for row in presenter.state.rows} == {"one"}
     assert {row.values[0] for row in presenter.state.rows} == {1.0}
     session.open_case("two")
-    presenter.score_open_case(session, 1.0)
-    presenter.score_open_case(session, 1.0)
+    presenter.score_case(1.0)
+    presenter.score_case(1.0)
     assert len(presenter.state.rows) == 4 and "against the reference" in presenter.state.summary
     worst = presenter.state.rows[0]
     assert worst.case == "two" and worst.values[0] == pytest.approx(2 * 64 / (64 + 128))
 
 
-def test_without_a_case_there_is_one_sentence_and_nothing_is_scored(session: ReviewSession) -> None:
-    presenter = ScoresPresenter(WorstSlices(session), Soon())
-    presenter.score_open_case(ReviewSession(Layers()), 1.0)
+def test_without_a_case_there_is_one_sentence_and_nothing_is_scored() -> None:
+    presenter = of_review(ReviewSession(Layers()))
+    presenter.score_case(1.0)
     assert presenter.state == ScoresState(problem="No case is open. Open a folder first.")
+    presenter.score_all(1.0)
+    assert presenter.state == ScoresState(problem="Nothing is open. Open a folder first.")
+
+
+def test_all_cases_are_scored_one_after_the_other(session: ReviewSession) -> None:
+    presenter = of_review(session)
+    presenter.score_all(1.0)
+    assert (presenter.state.busy, presenter.state.progress) == ("Scoring one…", 0.0)
+    presenter._later.run()
+    assert {(row.case, row.member) for row in presenter.state.rows} == {
+        (case, member.key) for case in ("one", "two") for member in session.review.members
+    }
+    assert (presenter.state.busy, presenter.state.progress) == ("", None)
+    assert session.opened.case.id == "one"  # the case on screen stays
+
+
+def test_cancelled_scoring_keeps_what_is_done_and_does_no_more(session: ReviewSession) -> None:
+    presenter = of_review(session)
+    presenter.score_all(1.0)
+    presenter._later.waiting.pop(0)()
+    assert (presenter.state.busy, presenter.state.progress) == ("Scoring two…", 0.5)
+    presenter.cancel()
+    presenter._later.run()
+    assert {row.case for row in presenter.state.rows} == {"one"} and presenter.state.progress is None
+
+
+def test_a_broken_file_on_the_way_is_one_sentence_and_the_scores_before_it_stay(session: ReviewSession) -> None:
+    presenter = of_review(session)
+    presenter.score_all(1.0)
+    next(iter(session.review.members)).files["two"].write_bytes(b"not an image")
+    presenter._later.run()
+    assert "two.nii.gz" in presenter.state.problem and presenter.state.progress is None
+    assert {row.case for row in presenter.state.rows} == {"one"}
+
+
+def test_without_references_the_vote_is_what_counts_and_the_summary_says_so(tmp_path: Path) -> None:
+    for member, corner in (("a", 2), ("b", 2), ("c", 3)):
+        label_map(tmp_path / member / "one.nii.gz", (corner, 2, 2))
+    session = ReviewSession(Layers())
+    session.use(open_review([tmp_path / member for member in "abc"]))
+    presenter = of_review(session)
+    presenter.score_case(1.0)
+    assert "against the vote" in presenter.state.summary
+    assert [row.values[0] for row in presenter.state.rows] == pytest.approx([0.75, 1.0, 1.0])
+
+
+def test_the_scores_that_lie_with_what_was_opened_are_taken_at_once(session: ReviewSession) -> None:
+    folder = session.review.request.paths[0]
+    table().write(folder / "scores.csv")
+    presenter = of_review(session)
+    session.use(open_review(folder))
+    assert len(presenter.state.rows) == 48 and presenter.state.case == "one"
 
 
 def test_a_click_opens_the_case_and_looks_at_the_slice_where_that_member_is_worst(session: ReviewSession) -> None:
     member = next(each.key for each in session.opened.members if "b" in each.key.split("/"))
-    presenter = ScoresPresenter(WorstSlices(session), Soon())
+    presenter = of_review(session)
     presenter.go_to("two", session.structure, member)
     assert presenter.state.problem == "" and session.opened.case.id == "two"
     assert session.scene.cases == ["one", "two"]
@@ -266,6 +326,6 @@ def test_a_click_opens_the_case_and_looks_at_the_slice_where_that_member_is_wors
 
 
 def test_a_click_on_a_score_of_a_case_that_is_not_open_anywhere_is_one_sentence() -> None:
-    presenter = ScoresPresenter(WorstSlices(ReviewSession(Layers())), Soon())
+    presenter = of_review(ReviewSession(Layers()))
     presenter.go_to("one", "big", "base/seed_0")
     assert presenter.state.problem == "Nothing is open. Open a folder first."
