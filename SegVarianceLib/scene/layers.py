@@ -80,6 +80,7 @@ class CaseLayers:
         Raises:
             SegVarianceError: as many are shown as can be told apart.
         """
+        self._share_fill()
         if node in self._style_of:
             return
         if len(self._style_of) == MOST_SHOWN:
@@ -98,9 +99,9 @@ class CaseLayers:
 
     def hide(self, node: Any) -> None:
         """Hide a segmentation node; its line style is free again."""
-        if self._style_of.pop(node, None) is not None:
+        if self._style_of.pop(node, None) is not None and self.scene.IsNodePresent(node):
             node.GetDisplayNode().SetVisibility(False)
-            self._share_fill()
+        self._share_fill()
 
     def remove(self, node: Any) -> None:
         """Take one node of this case out of the scene, with its display and storage nodes and its hierarchy item."""
@@ -125,6 +126,8 @@ class CaseLayers:
             self._hierarchy.RemoveItem(self._item, False, True)
 
     def _share_fill(self) -> None:
+        """Also forgets what the user has taken out of the scene, which frees its line style."""
+        self._style_of = {node: style for node, style in self._style_of.items() if self.scene.IsNodePresent(node)}
         for node in self._style_of:
             node.GetDisplayNode().SetOpacity2DFill(_FILL / len(self._style_of))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,10 +55,10 @@ def pytest_collection_modifyitems(items: list) -> None:
             item.add_marker("slicer")
 
 
-def start_scene(scene: Any) -> SimpleNamespace:
+def start_scene(scene: Any, unpacked: Path) -> SimpleNamespace:
     """What the application makes for its scene: ``.scene``, ``.application`` and the logics, and ``slicer.modules``."""
     cache, files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(tempfile.gettempdir())  # where a scene in one file (.mrb) is unpacked
+    cache.SetRemoteCacheDirectory(str(unpacked))  # for scenes in one file (.mrb); all that lies there is looked through
     files.SetCacheManager(cache)
     scene.SetCacheManager(cache)
     scene.SetDataIOManager(files)
@@ -70,6 +69,7 @@ def start_scene(scene: Any) -> SimpleNamespace:
     colours = application.GetColorLogic()
     colours.SetMRMLScene(scene)
     colours.AddDefaultColorNodes()
+    application.SetModuleLogic("Colors", colours)
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     logics = {name: getattr(slicer, kind)() for name, kind in _MODULES.items()}
     for name, logic in logics.items():
@@ -85,17 +85,19 @@ def start_scene(scene: Any) -> SimpleNamespace:
 
 
 @pytest.fixture
-def mrml() -> Iterator[SimpleNamespace]:
-    """A fresh scene with its logics: ``mrml.scene``, ``mrml.application``, ``mrml.segmentations`` and so on."""
-    started = start_scene(slicer.vtkMRMLScene())
-    yield started
-    started.scene.Clear(True)
+def start(tmp_path: Path) -> Callable[[Any], SimpleNamespace]:
+    """Makes the logics of a scene, also of a second one."""
+    unpacked = tmp_path.with_name(f"{tmp_path.name}_unpacked")
+    unpacked.mkdir()
+    return lambda scene: start_scene(scene, unpacked)
 
 
 @pytest.fixture
-def start() -> Callable[[Any], SimpleNamespace]:
-    """Makes another scene's logics, for what is read into a new one."""
-    return start_scene
+def mrml(start: Callable[[Any], SimpleNamespace]) -> Iterator[SimpleNamespace]:
+    """A fresh scene with its logics: ``mrml.scene``, ``mrml.application``, ``mrml.segmentations`` and so on."""
+    started = start(slicer.vtkMRMLScene())
+    yield started
+    started.scene.Clear(True)
 
 
 @pytest.fixture

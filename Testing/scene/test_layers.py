@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import numpy as np
 import psutil
 import pytest
@@ -92,20 +90,34 @@ def test_what_the_user_put_beside_stays(scene, geometry, tumour, label_map):
     hierarchy.CreateItem(hierarchy.GetItemByName("Members"), mine)
     layers.close()
     assert scene.IsNodePresent(mine)
-    assert next(tree(scene)) == "patient_1"
-    assert "    my notes" in list(tree(scene))
+    assert list(tree(scene)) == ["patient_1", "  Reference", "  Members", "    my notes", "  Ensembles", "  Maps"]
+
+
+def test_one_layer_is_removed_and_made_anew(scene, geometry, tumour, label_map):
+    """As an ensemble of other members is."""
+    layers = opened(scene, geometry, tumour, label_map)
+    nodes, lines = scene.GetNumberOfNodes(), list(tree(scene))
+    ensemble = scene.GetFirstNodeByName("patient_1 · default · mean probability")
+    layers.show(ensemble)
+    layers.remove(ensemble)
+    assert layers.shown == ()
+    assert scene.GetNumberOfNodes() == nodes - 2
+    assert "    patient_1 · default · mean probability" not in list(tree(scene))
+    layers.add_labels(Folder.ENSEMBLES, "default · mean probability", label_map)
+    assert list(tree(scene)) == lines
 
 
 def test_closing_after_the_user_removed_nodes_or_closed_the_scene(mrml, geometry, tumour, label_map):
-    layers = opened(mrml.scene, geometry, tumour, label_map)
-    mrml.scene.RemoveNode(mrml.scene.GetFirstNodeByName("patient_1 · reference"))
-    layers.close()
-    assert list(tree(mrml.scene)) == []
-    layers = opened(mrml.scene, geometry, tumour, label_map)
-    mrml.scene.Clear(False)
-    left = mrml.scene.GetNumberOfNodes()
-    layers.close()
-    assert mrml.scene.GetNumberOfNodes() == left
+    for taken_away in (lambda node: mrml.scene.RemoveNode(node), lambda _: mrml.scene.Clear(False)):
+        layers = opened(mrml.scene, geometry, tumour, label_map)
+        reference = mrml.scene.GetFirstNodeByName("patient_1 · reference")
+        layers.show(reference)
+        layers.show(mrml.scene.GetFirstNodeByName("patient_1 · default · seed 01 · fold 2"))
+        taken_away(reference)
+        layers.hide(reference)
+        layers.close()
+        assert list(tree(mrml.scene)) == []
+        assert mrml.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
 
 
 def test_six_are_shown_at_once_each_with_its_own_line_style_and_the_same_colours(scene, geometry, tumour, label_map):
@@ -150,7 +162,6 @@ def test_a_hundred_cases_opened_and_closed_leave_nothing(scene, tumour):
         layers = opened(scene, geometry, tumour, label_map)
         layers.show(scene.GetFirstNodeByName("patient_1 · reference"))
         layers.close()
-        gc.collect()
         rss.append(process.memory_info().rss / 1e6)
         nodes.append(scene.GetNumberOfNodes())
     assert len(set(nodes)) == 1

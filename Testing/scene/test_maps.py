@@ -37,6 +37,7 @@ def test_the_window_is_the_same_for_every_case(scene, geometry):
             node = add_map(scene, kind.title, np.full(geometry.shape_zyx, level), geometry, kind)
             display = node.GetDisplayNode()
             assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == pytest.approx(window)
+            assert not display.GetInterpolate(), "no share of members that nobody computed"
             assert np.allclose(volume_array(node), level)
 
 

@@ -88,6 +88,13 @@ def test_views_are_linked_and_all_jump_to_a_point_of_the_patient(mrml, geometry,
         assert composite.GetLinkedControl()
         assert composite.GetBackgroundVolumeID() == image.GetID()
         assert composite.GetForegroundVolumeID() == overlay.GetID()
+        to_ras = view.logic.GetSliceNode().GetSliceToRAS()
+        normal = [to_ras.GetElement(row, 2) for row in range(3)]
+        along = np.abs(ras_mm(geometry.direction_matrix.T) @ normal)
+        assert along.max() == pytest.approx(1, abs=1e-6), "slices are the image's own, not cut across them"
+        assert 20 < min(view.logic.GetSliceNode().GetFieldOfView()[:2]) < 40, (
+            "the image, 21 to 23 mm wide, fills the view"
+        )
     point = geometry.index_to_lps_mm(np.array((20, 9, 6)))
     jump_to(mrml.scene, point)
     for view in shown:
