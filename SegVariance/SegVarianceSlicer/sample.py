@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
+
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.seeding import generator
 from SegVarianceLib.dataset.image_io import find_images, read_label_map, write_label_map

@@ -1,0 +1,64 @@
+"""Filling menus and tables without telling anybody that the user had done it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import qt
+
+_DISPLAY_ROLE, _USER_ROLE = 0, 256  # Qt::DisplayRole and Qt::UserRole, whose names moved between Qt 5 and 6 in Python
+
+
+@contextmanager
+def quietly(*widgets: Any) -> Iterator[None]:
+    """Signals of these widgets are kept back, so that showing a state does not start what a click would."""
+    for widget in widgets:
+        widget.blockSignals(True)
+    try:
+        yield
+    finally:
+        for widget in widgets:
+            widget.blockSignals(False)
+
+
+def fill_combo(combo: Any, entries: Sequence[tuple[str, str]], chosen: str) -> None:
+    """Show (id, title) entries; the id is the item's data."""
+    with quietly(combo):
+        combo.clear()
+        for id, title in entries:
+            combo.addItem(title, id)
+        combo.setCurrentIndex([id for id, _ in entries].index(chosen) if chosen in dict(entries) else -1)
+        combo.setEnabled(bool(entries))
+
+
+def chosen_in(combo: Any) -> str:
+    """Id of the chosen entry, empty where there is none."""
+    return str(combo.itemData(combo.currentIndex) or "")
+
+
+def fill_table(
+    table: Any, rows: Sequence[Sequence[str | int | float]], ticks: Sequence[bool] = (), keys: Sequence[str] = ()
+) -> None:
+    """Show rows; numbers sort as numbers. With ``ticks`` the first column has boxes, with ``keys`` each row has a key."""
+    with quietly(table):
+        table.setRowCount(len(rows))
+        for row, values in enumerate(rows):
+            for column, value in enumerate(values):
+                if table.item(row, column) is None:  # an item whose own change is being handled must not be replaced
+                    table.setItem(row, column, qt.QTableWidgetItem())
+                table.item(row, column).setData(_DISPLAY_ROLE, value)
+            if ticks:
+                table.item(row, 0).setCheckState(qt.Qt.Checked if ticks[row] else qt.Qt.Unchecked)
+            if keys:
+                table.item(row, 0).setData(_USER_ROLE, keys[row])
+        table.resizeColumnsToContents()
+
+
+def key_of(item: Any) -> str:
+    return str(item.data(_USER_ROLE))
+
+
+def is_ticked(item: Any) -> bool:
+    return bool(item.checkState() == qt.Qt.Checked)

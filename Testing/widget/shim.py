@@ -1,0 +1,152 @@
+"""``qt``, ``ctk`` and the few functions of ``slicer`` that panels use, over PySide6, spoken as PythonQt speaks.
+
+It proves names of objects, properties and signals, what is enabled and what is filled. It cannot prove Slicer's own
+widgets, who owns what, or how it looks there.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6.QtUiTools import QUiLoader
+
+UI = Path(__file__).resolve().parents[2] / "SegVariance" / "Resources" / "UI"
+
+
+class PythonQtObject:
+    """A QObject as PythonQt gives it: properties are values, signals are connected by their C++ text.
+
+    An unknown property or signal raises, where PythonQt would only print or, for an assignment, do nothing.
+    """
+
+    def __init__(self, wrapped: QtCore.QObject):
+        object.__setattr__(self, "wrapped", wrapped)
+
+    def __getattr__(self, name: str) -> Any:
+        wrapped = object.__getattribute__(self, "wrapped")
+        if wrapped.metaObject().indexOfProperty(name) >= 0:
+            return wrapped.property(name)
+        return spoken(getattr(wrapped, name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.wrapped.metaObject().indexOfProperty(name) < 0:
+            raise AttributeError(f"{type(self.wrapped).__name__} has no property {name!r}")
+        self.wrapped.setProperty(name, unspoken(value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PythonQtObject) and self.wrapped is other.wrapped
+
+    def __hash__(self) -> int:
+        return hash(self.wrapped)
+
+    def connect(self, signal: str, called: Any) -> bool:
+        self._bound(signal).connect(called)
+        return True
+
+    def disconnect(self, signal: str, called: Any) -> bool:
+        return bool(self._bound(signal).disconnect(called))
+
+    def _bound(self, signal: str) -> Any:
+        """The signal of that very text, such as ``clicked(bool)``."""
+        meta = self.wrapped.metaObject()
+        number = meta.indexOfSignal(QtCore.QMetaObject.normalizedSignature(signal).data().decode())
+        if number < 0:
+            raise ValueError(f"{type(self.wrapped).__name__} has no signal {signal!r}")
+        return getattr(self.wrapped, bytes(meta.method(number).name()).decode())
+
+
+def spoken(value: Any) -> Any:
+    """What PySide6 gives, as PythonQt would give it."""
+    if isinstance(value, QtCore.QObject):
+        return PythonQtObject(value)
+    if callable(value) and not isinstance(value, type):
+
+        def called(*arguments: Any, **settings: Any) -> Any:
+            result = value(*map(unspoken, arguments), **{name: unspoken(each) for name, each in settings.items()})
+            return spoken(result) if isinstance(result, QtCore.QObject) else result
+
+        return called
+    return value
+
+
+def unspoken(value: Any) -> Any:
+    return value.wrapped if isinstance(value, PythonQtObject) else value
+
+
+class _Qt(types.ModuleType):
+    """``qt``: all classes in one module; QObjects are made wrapped, other classes as they are."""
+
+    def __getattr__(self, name: str) -> Any:
+        for module in (QtWidgets, QtGui, QtCore):
+            if hasattr(module, name):
+                found = getattr(module, name)
+                return _maker(found) if isinstance(found, type) and issubclass(found, QtCore.QObject) else found
+        raise AttributeError(f"qt has no {name!r}")
+
+
+def _maker(kind: type) -> Any:
+    """The class as PythonQt has it: called it makes a wrapped object, its static functions and enums stay."""
+
+    class Maker(type):
+        def __call__(cls, *arguments: Any) -> PythonQtObject:
+            return PythonQtObject(kind(*map(unspoken, arguments)))
+
+        def __getattr__(cls, name: str) -> Any:
+            return spoken(getattr(kind, name))
+
+    if kind.__name__ not in _makers:
+        _makers[kind.__name__] = Maker(kind.__name__, (), {})
+    return _makers[kind.__name__]
+
+
+_makers: dict[str, Any] = {}
+
+
+class CollapsibleButton(QtWidgets.QGroupBox):
+    """``ctk.ctkCollapsibleButton``: a head with a text that opens and closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setCheckable(True)
+
+    text = QtCore.Property(str, QtWidgets.QGroupBox.title, QtWidgets.QGroupBox.setTitle)
+    collapsed = QtCore.Property(bool, lambda self: not self.isChecked(), lambda self, to: self.setChecked(not to))
+
+
+def load_ui(path: Any) -> PythonQtObject:
+    """``slicer.util.loadUI``."""
+    file = QtCore.QFile(str(path))
+    if not file.open(QtCore.QIODevice.OpenModeFlag.ReadOnly):
+        raise RuntimeError(f"{path} cannot be read")
+    widget = QUiLoader().load(file)
+    if widget is None:
+        raise RuntimeError(f"{path} is not a .ui file")
+    return PythonQtObject(widget)
+
+
+def child_widget_variables(widget: PythonQtObject) -> types.SimpleNamespace:
+    """``slicer.util.childWidgetVariables``: a name for each child that has one."""
+    found = types.SimpleNamespace()
+    for child in widget.wrapped.findChildren(QtCore.QObject):
+        if child.objectName() and not child.objectName().startswith("qt_"):
+            assert not hasattr(found, child.objectName()), f"two widgets are called {child.objectName()}"
+            setattr(found, child.objectName(), PythonQtObject(child))
+    return found
+
+
+def install() -> QtWidgets.QApplication:
+    """Put ``qt``, ``ctk`` and ``slicer`` where panels import them, and start the one application."""
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    sys.modules["qt"] = _Qt("qt")
+    ctk = types.ModuleType("ctk")
+    ctk.ctkCollapsibleButton = lambda: PythonQtObject(CollapsibleButton())
+    sys.modules["ctk"] = ctk
+    slicer = types.ModuleType("slicer")
+    slicer.util = types.SimpleNamespace(loadUI=load_ui, childWidgetVariables=child_widget_variables)
+    sys.modules["slicer"] = slicer
+    sys.path.insert(0, str(UI.parents[1]))
+    return application  # type: ignore[return-value]

@@ -1,0 +1,251 @@
+"""Open, Look, and Ensemble and clean on their .ui files: filled from the sample study, clicked as a user would."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import qt
+import shim
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
+from SegVarianceSlicer.panels.ensemble import EnsemblePanel
+from SegVarianceSlicer.panels.look import LookPanel
+from SegVarianceSlicer.panels.open import OpenPanel
+from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter
+from SegVarianceSlicer.presenter_look import LookPresenter
+from SegVarianceSlicer.presenter_open import OpenPresenter
+from SegVarianceSlicer.presenter_review import VOTE, ReviewSession
+from SegVarianceSlicer.sample import make_sample
+
+
+class RememberedScene:
+    """Keys of what is shown, and where the views look."""
+
+    most_shown = 6
+
+    def __init__(self):
+        self.kept, self.saved, self.jumps = [], [], []
+        self.forget()
+
+    def open(self, case, geometry, labels):
+        self.forget()
+        self.case = case
+
+    def forget(self):
+        self.case, self.layers, self.views, self.map, self.image = "", {}, [], "", ""
+
+    close = forget
+
+    def has(self, key):
+        return key in self.layers
+
+    def put(self, key, folder, title, label_map):
+        self.layers[key] = label_map
+
+    def set_image(self, title, array):
+        self.image = title
+
+    def arrange(self, views):
+        self.views = views
+
+    def show_map(self, kind, values):
+        self.map = kind
+
+    def jump(self, lps_mm):
+        self.jumps.append(lps_mm)
+
+    def keep(self, title, label_map):
+        self.kept.append(title)
+
+    def save(self, path, title, label_map):
+        self.saved.append(path)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    return make_sample(tmp_path_factory.mktemp("sample") / "SegVariancePhantom", cases=3)
+
+
+@pytest.fixture
+def module(load, sample):
+    """The three panels of the module over one session."""
+    scene = RememberedScene()
+    session = ReviewSession(scene)
+    opening, look = OpenPresenter(session), LookPresenter(session)
+    ensemble = EnsemblePresenter(session, look.result_changed)
+    widgets = {name: load(name) for name in ("open", "look", "ensemble")}
+    return SimpleNamespace(
+        scene=scene,
+        session=session,
+        widgets=widgets,
+        open=OpenPanel(widgets["open"], opening, lambda: str(sample)).ui,
+        look=LookPanel(widgets["look"], look).ui,
+        ensemble=EnsemblePanel(widgets["ensemble"], ensemble).ui,
+    )
+
+
+@pytest.fixture
+def opened(module):
+    module.open.sampleButton.click()
+    assert module.scene.case == "phantom_000"
+    return module
+
+
+def entries(combo):
+    return [combo.itemText(number) for number in range(combo.count)]
+
+
+def column(table, number):
+    return [table.item(row, number).text() for row in range(table.rowCount)]
+
+
+def choose(combo, text):
+    """As a user does: choose the entry, then the signal comes."""
+    combo.setCurrentIndex(entries(combo).index(text))
+    combo.wrapped.activated.emit(combo.currentIndex)
+
+
+def tick(table, row, ticked):
+    table.item(row, 0).setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
+
+
+def colours(path):
+    """How many different colours a picture has: an empty one has few."""
+    image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
+    pixels = np.frombuffer(image.constBits(), np.uint8)
+    return len(np.unique(pixels))
+
+
+def test_the_shim_refuses_names_that_qt_does_not_have(load):
+    widget = load("open")  # whoever holds no parent loses the children
+    ui = shim.child_widget_variables(widget)
+    with pytest.raises(ValueError, match="no signal 'clicked"):
+        ui.confirmButton.connect("clicked(int)", print)
+    with pytest.raises(AttributeError, match="no property 'colour'"):
+        ui.confirmButton.colour = "red"
+    assert ui.confirmButton.text == "Open" and ui.confirmButton.enabled is False
+
+
+def test_before_anything_is_open_only_folders_can_be_chosen(module):
+    assert module.open.sampleButton.enabled and module.open.addFolderButton.enabled
+    for button in (module.open.confirmButton, module.open.againButton, module.look.nextCaseButton):
+        assert not button.enabled
+    for button in (module.look.nextStructureButton, module.ensemble.applyButton, module.ensemble.exportButton):
+        assert not button.enabled
+    assert not module.look.caseCombo.enabled
+
+
+def test_a_chosen_folder_is_described_and_opened_only_when_confirmed(module, sample, monkeypatch, picture):
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *asked: str(sample), raising=False)
+    module.open.addFolderButton.click()
+    assert module.scene.case == ""
+    assert module.open.foundLabel.text.startswith("SegVariancePhantom: folders of label maps. 6 members, 3 cases")
+    assert column(module.open.memberTable, 1) == ["3"] * 6
+    assert module.open.patternEdit.placeholderText == "members/{member}/{case}"
+    assert module.open.problemList.isHidden()
+    assert colours(picture(module.widgets["open"], "open")) > 20
+    module.open.confirmButton.click()
+    assert module.scene.case == "phantom_000" and module.open.againButton.enabled
+
+
+def test_problems_are_listed_and_nothing_can_be_opened(module, tmp_path, monkeypatch, picture):
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *asked: str(tmp_path), raising=False)
+    module.open.addFolderButton.click()
+    assert module.open.problemList.count == 1 and not module.open.problemList.isHidden()
+    assert not module.open.confirmButton.enabled
+    assert colours(picture(module.widgets["open"], "open_problem")) > 20
+    module.open.clearFoldersButton.click()
+    assert module.open.folderList.count == 0 and module.open.problemList.isHidden()
+
+
+def test_the_first_case_is_on_screen_with_its_structures_layers_and_views(opened, picture):
+    look = opened.look
+    assert entries(look.caseCombo) == ["phantom_000", "phantom_001", "phantom_002"]
+    assert entries(look.structureCombo) == ["shell", "body", "core"]
+    assert entries(look.imageCombo) == ["MRI"] and opened.scene.image == "MRI"
+    assert column(look.layerTable, 1) == ["V", "R", "1", "2", "3", "4", "5", "6"]
+    ((_, shown),) = opened.scene.views
+    assert len(shown) == 6
+    assert colours(picture(opened.widgets["look"], "look")) > 20
+
+
+def test_next_case_and_next_structure_do_what_they_say(opened):
+    opened.look.nextCaseButton.click()
+    assert opened.scene.case == "phantom_001" and opened.look.caseCombo.currentText == "phantom_001"
+    choose(opened.look.caseCombo, "phantom_002")
+    assert opened.scene.case == "phantom_002"
+    jumps = len(opened.scene.jumps)
+    opened.look.nextStructureButton.click()
+    assert opened.look.structureCombo.currentText == "body" and len(opened.scene.jumps) == jumps + 1
+
+
+def test_ticking_a_seventh_layer_is_refused_in_a_sentence_and_its_box_stays_empty(opened):
+    table = opened.look.layerTable
+    tick(table, 7, True)
+    assert opened.look.problemLabel.text == "6 layers are shown already. Untick one first."
+    assert table.item(7, 0).checkState() == Qt.CheckState.Unchecked
+    tick(table, 0, False)
+    assert opened.look.problemLabel.isHidden()
+    tick(table, 7, True)
+    ((_, shown),) = opened.scene.views
+    assert VOTE not in shown and "SegVariancePhantom/seed_06" in shown
+
+
+def test_the_vote_stands_beside_the_member_that_is_chosen(opened):
+    assert not opened.look.againstCombo.enabled
+    choose(opened.look.arrangementCombo, "Vote against one member")
+    assert opened.look.againstCombo.enabled and not opened.look.layerTable.enabled
+    choose(opened.look.againstCombo, "SegVariancePhantom · seed 03")
+    assert opened.scene.views == [("V", [VOTE]), ("3", ["SegVariancePhantom/seed_03"])]
+
+
+def test_members_that_are_unticked_do_not_vote_and_volumes_follow(opened, picture):
+    ensemble = opened.ensemble
+    assert ensemble.resultLabel.text == "6 of 6 members vote."
+    volumes, vote = column(ensemble.volumeTable, 1), opened.scene.layers[VOTE]
+    for row in range(5):
+        tick(ensemble.memberTable, row, False)
+    assert ensemble.resultLabel.text == "1 of 6 members vote."
+    assert column(ensemble.volumeTable, 1) != volumes
+    assert not np.array_equal(opened.scene.layers[VOTE], vote)
+    ensemble.allButton.click()
+    assert column(ensemble.volumeTable, 1) == volumes
+    np.testing.assert_array_equal(opened.scene.layers[VOTE], vote)
+    ensemble.memberTable.setCurrentCell(2, 0)
+    ensemble.onlyButton.click()
+    assert [ensemble.memberTable.item(row, 0).checkState() == Qt.CheckState.Checked for row in range(6)] == [
+        row == 2 for row in range(6)
+    ]
+
+
+def test_a_clean_up_is_previewed_clicked_to_applied_and_exported(opened, tmp_path, monkeypatch, picture):
+    ensemble = opened.ensemble
+    ensemble.memberTable.setCurrentCell(0, 0)
+    ensemble.onlyButton.click()
+    assert not ensemble.minimumSpin.enabled
+    choose(ensemble.stepCombo, "Minimum size")
+    assert ensemble.minimumSpin.enabled
+    ensemble.minimumSpin.setValue(0.05)
+    listed = column(ensemble.componentTable, 1)
+    assert listed and all(float(volume) < 0.05 for volume in listed)
+    assert "would go" in ensemble.goesLabel.text
+    jumps = len(opened.scene.jumps)
+    ensemble.componentTable.wrapped.cellClicked.emit(0, 1)
+    assert len(opened.scene.jumps) == jumps + 1
+    assert colours(picture(opened.widgets["ensemble"], "ensemble")) > 20
+    ensemble.applyButton.click()
+    assert opened.scene.kept == ["majority for each label of 1 · shell · minimum size"]
+    assert column(ensemble.componentTable, 1) == []
+    path = str(tmp_path / "vote.seg.nrrd")
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *asked: path, raising=False)
+    ensemble.exportButton.click()
+    assert ensemble.keptLabel.text == f"Wrote {path}."
+
+
+def test_a_closed_scene_empties_the_panels(opened):
+    opened.session.scene_closed()
+    assert opened.look.layerTable.rowCount == 0 and not opened.look.caseCombo.enabled
+    assert opened.ensemble.memberTable.rowCount == 0 and not opened.ensemble.applyButton.enabled
+    assert not opened.open.againButton.enabled and opened.open.confirmButton.enabled, "it can be opened again"
