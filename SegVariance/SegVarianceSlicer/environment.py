@@ -72,11 +72,15 @@ class Worker:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a build: what the user reads, what runs, and what to do if it fails."""
+    """One command of a build: what the user reads, what runs, and what to do if it fails.
+
+    ``deletes``: from this step on, the environment that was there before is gone.
+    """
 
     title: str
     command: list[str]
     remedy: str
+    deletes: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,9 @@ class Home:
         except SegVarianceError:
             return ""
         state = marker.get("state") if isinstance(marker, dict) and marker.get("schema") == _SCHEMA else ""
-        return BUILDING if state == READY and not self.python.is_file() else str(state or "")
+        if state == READY and not self.python.is_file():
+            return BUILDING
+        return state if state in (BUILDING, READY) else ""
 
     def mark(self, state: str) -> None:
         """Write down how far it is; the mark is also what allows a later build to delete the old one."""
@@ -143,15 +149,12 @@ class Home:
         server = ["--index-url", _TORCH_SERVERS[compute]] if sys.platform != "darwin" else []
         reach = [*pip, "install", "--dry-run", "--no-deps", "--ignore-installed", "--retries", "1", _SMALLEST_PACKAGE]
         install = [*pip, "install", "--progress-bar", "off"]
+        make = [str(base), "-I", "-m", "venv", "--clear", str(self.folder / "venv")]
         online = "Check the network connection and the proxy settings, then build again."
         other = "Choose another Python, for example one from python.org."
         return [
             Step("Look at the chosen Python", [str(base), "-I", "-c", _LOOK], other),
-            Step(
-                "Make an empty environment",
-                [str(base), "-I", "-m", "venv", "--clear", str(self.folder / "venv")],
-                other,
-            ),
+            Step("Make an empty environment", make, other, deletes=True),
             Step("Reach the package server", reach, online),
             Step("Reach the PyTorch server", [*reach, *server], online),
             Step("Download and install PyTorch", [*install, *server, TORCH], online),
@@ -231,16 +234,23 @@ print("Python", sys.version.split()[0])
 """
 
 _SELF_TEST = f"""
-import json, sys
+import json, re, sys
+from importlib import metadata
 answer = dict(problem="", python=sys.version.split()[0], torch="", device="")
+def numbers(version):
+    return tuple(map(int, re.findall("[0-9]+", version)[:2]))
 def problem():
     if sys.version_info < {_OLDEST_PYTHON}:
         return f"Python {{answer['python']}} is too old: choose one of {".".join(map(str, _OLDEST_PYTHON))} or newer."
-    for name in ("numpy", "scipy", "SimpleITK", "torch", "safetensors", "rich", "psutil", "filelock"):
+    for requirement in {(TORCH, *OTHER_PACKAGES)}:
+        name, least = requirement.split(">=")
         try:
             __import__(name)
+            found = metadata.version(name)
         except Exception as error:
             return f"The package {{name}} cannot be loaded ({{error}}): repair the environment, or choose another Python."
+        if numbers(found) < numbers(least):
+            return f"{{name}} {{found}} is too old: expected {{least}} or newer. Repair the environment, or choose another Python."
     try:
         import torch
         from SegVarianceLib.model.device import open_device
