@@ -142,7 +142,7 @@ def answer_of_pair(found: Comparisons, studies: Sequence[SeedStudy], table: Scor
         (*sure, sample_words(c), f"Two-way t: {p}.", *found.not_compared),
         _usual_of_pair(c),
         Table(
-            ("Structure", f"{c.metric.title}: {c.a.name} minus {c.b.name}, 95 % interval", "Verdict", "p"),
+            ("Structure", "Difference (95 % interval)", "Verdict", "p"),
             tuple(
                 (
                     each.structure,
@@ -193,7 +193,7 @@ def answer_of_seeds(studies: Sequence[SeedStudy], not_studied: Sequence[str], ta
 
 
 def _usual_of_pair(c: Comparison) -> Table:
-    heads = ("Usual test, p < 0.05", f"{c.a.name} better", f"{c.b.name} better", "False alarms (5 % promised)")
+    heads = ("Usual test, p < 0.05", f"{c.a.name} better", f"{c.b.name} better", "False alarms")
     rows = ((t.name, percent(t.first_better), percent(t.second_better), percent(t.false_alarms)) for t in c.usual)
     return Table(heads, tuple(rows))
 
