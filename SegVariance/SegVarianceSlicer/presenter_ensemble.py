@@ -36,9 +36,14 @@ class EnsemblePresenter:
         self.state = EnsembleState()
         self.show: Callable[[EnsembleState], object] = lambda state: None
         self._on_screen: object = None
+        self._preferred: frozenset[str] = frozenset()
         self._components: Components | None = None
         self._listed: dict[int, Component] = {}
         session.listen(self._follow)
+
+    def prefer(self, rule: str, keys: frozenset[str]) -> None:
+        """The rule and the members that are to vote when a case is opened next: those of a saved scene."""
+        self.state, self._preferred = replace(self.state, rule=rule), keys
 
     def choose_rule(self, rule: str) -> None:
         self._vote(replace(self.state, rule=rule))
@@ -104,6 +109,8 @@ class EnsemblePresenter:
         rules = _rules(opened)
         structures = tuple(structure.name for structure in opened.labels.structures)
         before = {each.key: each.ticked for each in self.state.members}
+        if self._preferred:
+            before, self._preferred = {each.key: each.key in self._preferred for each in opened.members}, frozenset()
         members = tuple(Layer(each.key, title_of(each), before.get(each.key, True)) for each in opened.members)
         if not any(each.ticked for each in members):
             members = tuple(replace(each, ticked=True) for each in members)

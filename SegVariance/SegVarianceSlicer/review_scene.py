@@ -18,6 +18,7 @@ from SegVarianceLib.scene.maps import AGREEMENT, ENTROPY, MapKind
 from SegVarianceLib.scene.names import node_name
 from SegVarianceLib.scene.segmentations import add_segmentation
 from SegVarianceLib.scene.views import (
+    SliceView,
     fit,
     jump_to,
     restore_layout,
@@ -71,8 +72,8 @@ class ReviewScene:
         if before is not None:
             layers.remove(before)
         self._show_volumes()
-        fit_views = side_by_side([label for label, _ in self._views]) if len(self._views) > 1 else ()
-        fit(self.application, fit_views)
+        if before is None:  # another case lies elsewhere
+            self._fit()
 
     def has(self, key: str) -> bool:
         return key in self._nodes
@@ -81,28 +82,25 @@ class ReviewScene:
         """Add a layer, or replace it where it stands."""
         layers = self._open_layers()
         node = layers.add_labels(Folder(folder), title, label_map)
-        if key in self._nodes:
-            layers.remove(self._nodes[key])
-        self._nodes[key] = node
-        if any(key in keys for _, keys in self._views):
+        before, self._nodes[key] = self._nodes.get(key), node
+        if before is not None:
+            layers.remove(before)
             self._show_layers()
 
     def arrange(self, views: Sequence[tuple[str, Sequence[str]]]) -> None:
         """Show the layers of each (label, keys) in a view of its own; of a single one in the user's own views."""
-        before = [label for label, _ in self._views]
+        before = self._side_by_side
         self._views = [(label, tuple(keys)) for label, keys in views]
-        if len(views) > 1:
-            labels = [label for label, _ in views]
-            shown = side_by_side(labels)
-            layout = show_layout(self.scene, shown)
+        if self._side_by_side:
+            layout = show_layout(self.scene, self._side_by_side)
             if self._layout_before is None:
                 self._layout_before = layout
         else:
             self._own_views()
         self._show_layers()
         self._show_volumes()
-        if len(views) > 1 and before != [label for label, _ in views]:
-            fit(self.application, shown)
+        if before != self._side_by_side:
+            self._fit()
 
     def show_map(self, kind: str, values: np.ndarray | None) -> None:
         """Lay a map over the image, or none."""
@@ -144,31 +142,43 @@ class ReviewScene:
     def _show_layers(self) -> None:
         """Show exactly the layers of the arrangement, each in its own view."""
         layers = self._open_layers()
-        where = {self._nodes[key]: number for number, (_, keys) in enumerate(self._views) for key in keys}
+        where = {
+            self._nodes[key]: number
+            for number, (_, keys) in enumerate(self._views)
+            for key in keys
+            if key in self._nodes  # of another case just opened they come one after the other
+        }
         for node in layers.shown:
             if node not in where:
                 layers.hide(node)
-        views = side_by_side([label for label, _ in self._views])
+        views = self._side_by_side
         for node, number in where.items():
             layers.show(node)
-            show_only_in(node, [slice_node(self.scene, views[number])] if len(views) > 1 else [])
+            show_only_in(node, [slice_node(self.scene, views[number])] if views else [])
 
     def _show_volumes(self) -> None:
         """The image, and the map over it, in every slice view."""
-        if len(self._views) > 1:
-            show_volumes(
-                self.application,
-                side_by_side([label for label, _ in self._views]),
-                self._image,
-                self._map,
-                _MAP_OPACITY,
-            )
+        if self._side_by_side:
+            show_volumes(self.application, self._side_by_side, self._image, self._map, _MAP_OPACITY)
             return
         for number in range(self.scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
             composite = self.scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
             composite.SetBackgroundVolumeID(self._image.GetID() if self._image is not None else None)
             composite.SetForegroundVolumeID(self._map.GetID() if self._map is not None else None)
             composite.SetForegroundOpacity(_MAP_OPACITY)
+
+    @property
+    def _side_by_side(self) -> tuple[SliceView, ...]:
+        """A slice view for each view of the arrangement; none where it is shown in the user's own views."""
+        return side_by_side([label for label, _ in self._views]) if len(self._views) > 1 else ()
+
+    def _fit(self) -> None:
+        if self._side_by_side:
+            fit(self.application, self._side_by_side)
+            return
+        logics = self.application.GetSliceLogics()
+        for number in range(logics.GetNumberOfItems()):
+            logics.GetItemAsObject(number).FitSliceToBackground()
 
     def _own_views(self) -> None:
         if self._layout_before is not None:

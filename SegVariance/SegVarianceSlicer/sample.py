@@ -12,7 +12,7 @@ from SegVarianceLib.core.seeding import generator
 from SegVarianceLib.dataset.image_io import find_images, read_label_map, write_label_map
 from SegVarianceLib.dataset.phantom import make_phantom
 
-MEMBERS = 6
+CASES, MEMBERS = 6, 6
 _WANDER_MM = 0.8
 """How far a member's borders lie off, as a standard deviation: two trainings of one network differ by about as much."""
 _SMOOTH_MM = 3.0
@@ -20,7 +20,7 @@ _ISLAND_RADIUS_MM = 1.6
 _ISLAND_AWAY_MM = 14.0
 
 
-def make_sample(folder: Path, seed: int = 1, cases: int = 6) -> Path:
+def make_sample(folder: Path, seed: int = 1, cases: int = CASES) -> Path:
     """Write images, references and the label maps of ``MEMBERS`` members, a folder each; return ``folder``."""
     folder = make_phantom(folder, seed, cases)
     for number, (case_id, path) in enumerate(find_images(folder / "labelsTr").items()):
@@ -31,6 +31,12 @@ def make_sample(folder: Path, seed: int = 1, cases: int = 6) -> Path:
                 folder / "members" / f"seed_{member:02d}" / f"{case_id}.nii.gz", drawn, reference.geometry, path
             )
     return folder
+
+
+def sample_in(folder: Path) -> Path:
+    """The sample in ``folder``, made first where it is not all there (the same again, from the same seed)."""
+    wanted = CASES * MEMBERS
+    return folder if len(list(folder.glob("members/*/*.nii.gz"))) == wanted else make_sample(folder)
 
 
 def _redrawn(labels: np.ndarray, geometry: Geometry, rng: np.random.Generator) -> np.ndarray:

@@ -27,9 +27,9 @@ def fill_combo(combo: Any, entries: Sequence[tuple[str, str]], chosen: str) -> N
     """Show (id, title) entries; the id is the item's data."""
     with quietly(combo):
         combo.clear()
-        for id, title in entries:
-            combo.addItem(title, id)
-        combo.setCurrentIndex([id for id, _ in entries].index(chosen) if chosen in dict(entries) else -1)
+        for key, title in entries:
+            combo.addItem(title, key)
+        combo.setCurrentIndex([key for key, _ in entries].index(chosen) if chosen in dict(entries) else -1)
         combo.setEnabled(bool(entries))
 
 

@@ -1,0 +1,239 @@
+"""The SegVariance module of 3D Slicer: metadata, the widget that puts the panels together, and the test in the application."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import ctk
+import qt
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+# Installed, SegVarianceLib lies beside this file, where Slicer looks by itself. In a checkout (developer mode) it lies
+# beside this file's folder, where nobody looks. This is the only place that changes the path.
+_CHECKOUT = Path(__file__).resolve().parents[1]
+if (_CHECKOUT / "SegVarianceLib").is_dir() and str(_CHECKOUT) not in sys.path:
+    sys.path.append(str(_CHECKOUT))
+
+from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402 (needs the path above)
+from SegVarianceSlicer.panels.look import LookPanel  # noqa: E402
+from SegVarianceSlicer.panels.open import OpenPanel  # noqa: E402
+from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember  # noqa: E402
+from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter  # noqa: E402
+from SegVarianceSlicer.presenter_look import LookPresenter  # noqa: E402
+from SegVarianceSlicer.presenter_open import OpenPresenter  # noqa: E402
+from SegVarianceSlicer.presenter_review import REFERENCE, VOTE, ReviewSession  # noqa: E402
+from SegVarianceSlicer.review_scene import ReviewScene  # noqa: E402
+from SegVarianceSlicer.sample import sample_in  # noqa: E402
+
+_SAMPLE = "SegVariancePhantom"
+
+
+class SegVariance(ScriptedLoadableModule):
+    """What the application shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("SegVariance")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations", "Volumes", "SubjectHierarchy", "Terminologies"]
+        parent.contributors = ["SegVariance maintainers"]
+        parent.helpText = _(
+            "Is this segmentation better, or was the training run lucky? Open the predictions of several trainings, "
+            "look at them and their vote case by case, clean the vote, and see what a difference between two methods is "
+            "worth beside the difference between two trainings of one."
+        )
+        parent.acknowledgementText = _(
+            "Voting, clean-up and folder layouts follow Heckemann et al. 2006 (NeuroImage 33:115-126) and Isensee et al. "
+            "2021 (Nat Methods 18:203-211); every number in a report names its method and source."
+        )
+        slicer.app.connect("startupCompleted()", _register_sample_data)
+
+
+@parameterNodeWrapper
+class SegVarianceParameters:
+    """What survives in a saved scene; ``SegVarianceSlicer.parameters`` writes and reads it."""
+
+    folders: list[str]
+    pattern: str
+    images: str
+    references: str
+    caseId: str  # noqa: N815 (named as Slicer names parameters)
+    members: list[str]
+    rule: str
+
+
+class SegVarianceLogic(ScriptedLoadableModuleLogic):
+    """The parameter node, and where the sample data lies."""
+
+    def getParameterNode(self):  # noqa: N802 (Slicer calls it so)
+        return SegVarianceParameters(super().getParameterNode())
+
+    def sample_folder(self) -> str:
+        """Folder of the sample data, made now if it is not there yet."""
+        return str(sample_in(Path(slicer.app.temporaryPath) / _SAMPLE))
+
+
+class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """A section for each panel, one session behind all of them."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        self.logic = SegVarianceLogic()
+        self.session = ReviewSession(ReviewScene(slicer.mrmlScene, slicer.app.applicationLogic()), _show_progress)
+        self.opening, self.look = OpenPresenter(self.session), LookPresenter(self.session)
+        self.ensemble = EnsemblePresenter(self.session, self._on_vote)
+        self._presenters = ReviewPresenters(self.session, self.opening, self.ensemble)
+        self.panels = [
+            OpenPanel(self._section(_("Open"), "open"), self.opening, self.logic.sample_folder),
+            LookPanel(self._section(_("Look"), "look"), self.look),
+            EnsemblePanel(self._section(_("Ensemble and clean"), "ensemble", collapsed=True), self.ensemble),
+        ]
+        self.layout.addStretch(1)
+        self.session.listen(self._remember)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_closes)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._recall)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._recall)
+        self._recall()
+
+    def enter(self):
+        self._recall()
+
+    def cleanup(self):
+        self.removeObservers()
+        self.session.close()
+
+    def onReload(self):  # noqa: N802 (Slicer calls it so)
+        """Reload the files behind this one too; the application knows of this one only."""
+        for name in [name for name in sys.modules if name.split(".")[0] in ("SegVarianceLib", "SegVarianceSlicer")]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def _section(self, title: str, name: str, collapsed: bool = False):
+        button = ctk.ctkCollapsibleButton()
+        button.text = title
+        button.collapsed = collapsed
+        widget = slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui"))
+        qt.QVBoxLayout(button).addWidget(widget)
+        self.layout.addWidget(button)
+        return widget
+
+    def _on_vote(self):
+        self.look.result_changed()
+        self._remember()
+
+    def _remember(self):
+        if self.session.review is not None:
+            remember(self.logic.getParameterNode(), self._presenters)
+
+    def _recall(self, caller=None, event=None):
+        if not slicer.mrmlScene.IsClosing() and not slicer.mrmlScene.IsImporting():
+            recall(self.logic.getParameterNode(), self._presenters)
+
+    def _on_scene_closes(self, caller=None, event=None):
+        self.session.scene_closed()
+
+
+def _show_progress(what: str, done: int, total: int) -> None:
+    """In the status bar, drawn at once; events are not processed, since a click now would come in the middle."""
+    slicer.util.showStatusMessage(f"{what}: {done} of {total}")
+    if slicer.util.mainWindow() is not None:
+        slicer.util.mainWindow().statusBar().repaint()
+
+
+def _register_sample_data() -> None:
+    import SampleData  # the module of the application, which is there once it has started
+
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="SegVariance",
+        sampleName=_SAMPLE,
+        uris="",
+        fileNames="",
+        nodeNames=_SAMPLE,
+        thumbnailFileName=str(Path(__file__).parent / "Resources" / "Icons" / "SegVariance.png"),
+        customDownloader=_open_sample_data,
+    )
+
+
+def _open_sample_data(source) -> None:
+    """Made here, not downloaded: from a seed, the same voxels everywhere."""
+    slicer.util.selectModule("SegVariance")
+    widget = slicer.modules.segvariance.widgetRepresentation().self()
+    widget.opening.look_into((widget.logic.sample_folder(),))
+    widget.opening.confirm()
+
+
+class SegVarianceTest(ScriptedLoadableModuleTest):
+    """The story of a user, in the application: sample data, look, vote, clean, jump, close and open the scene again."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):  # noqa: N802 (Slicer calls it so)
+        self.setUp()
+        self.test_from_sample_data_to_a_saved_scene()
+
+    def test_from_sample_data_to_a_saved_scene(self):
+        _open_sample_data(None)
+        widget = slicer.modules.segvariance.widgetRepresentation().self()
+        self.assertEqual(widget.opening.state.problems, ())
+        self.assertEqual(widget.session.opened.case.id, "phantom_000")
+
+        self.delayDisplay("Look: vote, reference and members, side by side, with the agreement map")
+        shown = [layer for layer in widget.look.state.layers if layer.ticked]
+        self.assertEqual([layer.key for layer in shown[:2]], [VOTE, REFERENCE])
+        self.assertEqual(self._visible(), len(shown))
+        widget.look.arrange("beside")
+        self.assertIsNotNone(slicer.mrmlScene.GetSingletonNode("SegVariance1", "vtkMRMLSliceNode"))
+        widget.look.choose_map("agreement")
+        widget.look.arrange("against")
+        self.assertEqual(self._visible(), 2)
+        widget.look.next_structure(1)
+        self.assertEqual(widget.look.state.problem, "")
+
+        self.delayDisplay("Ensemble and clean: three members vote, the largest component stays")
+        members = [member.key for member in widget.ensemble.state.members]
+        widget.ensemble.tick_all(frozenset(members[:3]))
+        self.assertEqual(widget.ensemble.state.result, "3 of 6 members vote.")
+        widget.ensemble.choose_step("keep_largest")
+        for component in widget.ensemble.state.components[:1]:
+            widget.ensemble.jump_to(component.number)
+        before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+        widget.ensemble.apply()
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), before + 1)
+        exported = Path(slicer.app.temporaryPath) / "SegVarianceTest.seg.nrrd"
+        widget.ensemble.export(str(exported))
+        self.assertTrue(exported.is_file(), widget.ensemble.state.problem)
+
+        self.delayDisplay("Close the scene and open it again")
+        widget.look.next_case(1)
+        saved = Path(slicer.app.temporaryPath) / "SegVarianceTest.mrb"
+        self.assertTrue(slicer.util.saveScene(str(saved)))
+        slicer.mrmlScene.Clear()
+        self.assertIsNone(widget.session.opened)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 0)
+        slicer.util.loadScene(str(saved))
+        self.assertEqual(widget.opening.state.folders, (widget.logic.sample_folder(),))
+        widget.opening.confirm()
+        self.assertEqual(widget.session.opened.case.id, "phantom_001")
+        self.assertEqual(widget.ensemble.state.result, "3 of 6 members vote.")
+        self.delayDisplay("Passed")
+
+    def _visible(self) -> int:
+        """Segmentation nodes that are shown."""
+        nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        return sum(bool(node.GetDisplayNode().GetVisibility()) for node in nodes)
