@@ -40,18 +40,20 @@ class EnvironmentPresenter:
         self,
         runner: Runner,
         settings: MutableMapping[str, str],
-        show: Callable[[EnvironmentState], None],
+        show: Callable[[EnvironmentState], None] = lambda state: None,
         variables: Mapping[str, str] = os.environ,
     ):
         self._runner, self._settings, self.show, self._variables = runner, settings, show, variables
         self._process: Process | None = None
         self._doing, self._cancelled = "", False
         self._log: list[str] = []
-        base = settings.get("base") or str(next(iter(find_pythons()), ""))
+        found = [str(path) for path in find_pythons()]
+        base = settings.get("base") or next(iter(found), "")
         compute = settings.get("compute", "")
         self.state = EnvironmentState(
             folder=settings.get("folder") or str(default_folder()),
             base=base,
+            bases=tuple(dict.fromkeys([*found, base] if base else found)),
             own_python=settings.get("python", ""),
             compute=compute if compute in COMPUTE else "cpu",
         )
@@ -71,7 +73,8 @@ class EnvironmentPresenter:
         """Set ``folder``, ``base`` or ``compute``."""
         if self._process is None:
             self._settings.update(chosen)
-            self._say(problem="", **chosen)
+            bases = dict.fromkeys([*self.state.bases, *filter(None, [chosen.get("base")])])
+            self._say(problem="", bases=tuple(bases), **chosen)
 
     def question(self) -> str:
         """What to ask before ``build``."""

@@ -27,6 +27,7 @@ STAGES = {
     "report": "Writing the report",
 }
 _RESUMABLE = (study_states.STOPPED, study_states.FAILED, study_states.DIED)
+_PLANNING = "Checking the data and timing a few training steps"
 _STOP_PATIENCE_S = 60.0
 """``segvariance stop`` itself asks for 15 s and then kills; beyond this it is stuck, and the worker is killed from here."""
 
@@ -45,7 +46,7 @@ class TrainingPresenter:
         self,
         runner: Runner,
         worker: Callable[[], Worker | None],
-        show: Callable[[TrainingState], None],
+        show: Callable[[TrainingState], None] = lambda state: None,
         landed: Callable[[Run, tuple[str, ...]], None] = lambda run, cases: None,
     ):
         self._runner, self._worker, self.show, self.landed = runner, worker, show, landed
@@ -63,12 +64,11 @@ class TrainingPresenter:
     def plan(self) -> None:
         """Check the data and measure what the study will cost; nothing is trained before ``start``."""
         wishes = self.state.wishes
-        doing = "Checking the data and timing a few training steps"
-        self._run(doing, ["plan", *arguments_of(wishes), "--json"], lambda ended: self._planned(wishes, ended))
+        self._run(_PLANNING, ["plan", *arguments_of(wishes), "--json"], lambda ended: self._planned(wishes, ended))
 
     def cancel(self) -> None:
         """Give up planning."""
-        if self._command is not None:
+        if self._command is not None and self._doing == _PLANNING:
             self._cancelled = True
             self._command.cancel()
 
@@ -166,6 +166,7 @@ class TrainingPresenter:
             study=str(followed.study.root) if followed else "",
             runs=tuple(map(_row, followed.runs.values())) if followed else (),
             busy=busy,
+            can_cancel=busy and self._doing == _PLANNING,
             can_plan=bool(wishes.dataset and wishes.study) and elsewhere and not busy and not at_work,
             can_start=stands in (study_states.PLANNED, *_RESUMABLE) and not busy,
             can_stop=stands == study_states.RUNNING and not busy,

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 class EnvironmentState:
     """``sentence`` says what trainings run in at present, ``problem`` what went wrong, ``log`` the last lines of it all.
 
-    ``base`` is the Python that an environment is made of, ``own_python`` one that the user brought; paths as text.
+    ``base`` is the Python that an environment is made of, one of ``bases``; ``own_python`` one that the user brought; paths as text.
     """
 
     folder: str = ""
     base: str = ""
+    bases: tuple[str, ...] = ()
     own_python: str = ""
     compute: str = "cpu"
     ready: bool = False

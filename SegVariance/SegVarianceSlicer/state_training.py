@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
 
 BUDGET_UNITS = ("minutes", "epochs", "steps")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = {
+    "auto": "The best that is there",
+    "cpu": "Processor",
+    "cuda": "NVIDIA graphics card",
+    "mps": "Apple graphics processor",
+}
+CLEAN_UPS = {facts.id: facts.title for facts in CLEAN_UP}
 _NO_PROBABILITIES = "--no-probabilities"
 _OPTIONS = {
     "configuration": "--configuration",
@@ -110,6 +117,7 @@ class TrainingState:
     study: str = ""
     runs: tuple[RunRow, ...] = ()
     busy: bool = False
+    can_cancel: bool = False
     can_plan: bool = False
     can_start: bool = False
     can_stop: bool = False

@@ -25,7 +25,6 @@ from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.records import to_json
 from SegVarianceLib.dataset.phantom import make_phantom
 from SegVarianceLib.dataset.splits import Fold
-from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
 from SegVarianceLib.plan.runs import Run, RunRecord
 from SegVarianceLib.plan.study_folder import StudyDataset, StudyFolder
 from SegVarianceLib.plan.study_plan import (
@@ -44,7 +43,7 @@ from SegVarianceSlicer import study_process
 from SegVarianceSlicer.child_process import COULD_NOT_START, ChildProcesses, Ended
 from SegVarianceSlicer.environment import Worker
 from SegVarianceSlicer.presenter_training import NO_WORKER, TrainingPresenter, cost_text
-from SegVarianceSlicer.state_training import BUDGET_UNITS, DEVICES, TrainingWishes, arguments_of, wishes_of
+from SegVarianceSlicer.state_training import BUDGET_UNITS, CLEAN_UPS, DEVICES, TrainingWishes, arguments_of, wishes_of
 from SegVarianceSlicer.study_process import EventTail, FollowedStudy
 
 PARSER = build_parser()
@@ -131,10 +130,10 @@ WISHES = st.builds(
     group_column=NAMES.filter(bool),
     budget=st.integers(1, 10**7),
     budget_unit=st.sampled_from(BUDGET_UNITS),
-    device=st.sampled_from(DEVICES),
+    device=st.sampled_from(list(DEVICES)),
     threads=st.integers(1, 64),
     keep_probabilities=st.booleans(),
-    clean_up=st.sampled_from(CLEAN_UP.ids),
+    clean_up=st.sampled_from(list(CLEAN_UPS)),
     tolerance_mm=st.floats(0.1, 10),
     title=NAMES,
 )
