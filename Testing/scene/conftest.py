@@ -7,8 +7,10 @@ logic and module logics, which the application makes at its start, are made here
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,14 +41,31 @@ _MODULES = {
 }
 
 
-class _Skipped(pytest.Module):
+class _WithoutSlicer(pytest.Module):
     def collect(self) -> list:
         pytest.skip(WHY_NOT, allow_module_level=True)
 
 
+class _WithoutDrawing(pytest.Module):
+    def collect(self) -> list:
+        pytest.skip(
+            "VTK cannot draw here: EGL is missing (Debian: libegl1 libgl1 libgl1-mesa-dri)", allow_module_level=True
+        )
+
+
+@cache
+def _can_draw() -> bool:
+    """Tried in a child, since VTK without a graphics library may take its process down."""
+    draw = "import vtk; w = vtk.vtkRenderWindow(); w.SetOffScreenRendering(True); w.Render()"
+    return subprocess.run([sys.executable, "-c", draw], capture_output=True).returncode == 0
+
+
 def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> Any:
-    """Without slicer a test file is skipped with its reason before it imports anything."""
-    return _Skipped.from_parent(parent, path=module_path) if slicer is None else None
+    """Without slicer, or without anything to draw with, a test file is skipped with its reason before it imports anything."""
+    if slicer is None:
+        return _WithoutSlicer.from_parent(parent, path=module_path)
+    draws = any(word in module_path.read_text() for word in ("from offscreen", "write_chart"))
+    return _WithoutDrawing.from_parent(parent, path=module_path) if draws and not _can_draw() else None
 
 
 def pytest_collection_modifyitems(items: list) -> None:
