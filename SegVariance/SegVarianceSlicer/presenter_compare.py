@@ -35,7 +35,7 @@ class ComparePresenter:
         self._table = table
         recipes, before = recipes_of(table), self.state
         if not recipes:
-            self._set(CompareState(problem="The table holds no score yet. Score the predictions first."))
+            self._set(CompareState())
             return
         metrics = tuple((column, ScoreColumn.of(column).title) for column in table.unique("metric"))
         first = before.first if before.first in recipes else recipes[0]
@@ -64,7 +64,6 @@ class ComparePresenter:
     def compare(self) -> None:
         """Begin; the answer comes after some steps."""
         if not self.state.recipes:
-            self._set(replace(self.state, problem="There are no scores to compare. Score the predictions first."))
             return
         self._stop()
         self._work = self._of_seeds() if self.state.second == OWN_SEEDS else self._of_pair()

@@ -56,13 +56,22 @@ class WorstSlices:
         opened = session.opened
         if opened is None:
             raise SegVarianceError("Nothing is open. Open a folder first.")
-        known = any(each.key == member for each in opened.members)
         right = session.result if opened.reference is None else opened.reference
+        shown = self._label_map(opened, member)
         place = None
-        if known and right is not None:
-            wanted = structure_named(opened.labels, structure)
-            place = worst_place(right, opened.maps.member(member), wanted, opened.geometry)
+        if shown is not None and right is not None:
+            place = worst_place(right, shown, structure_named(opened.labels, structure), opened.geometry)
         session.go_to(case, structure, None if place is None else place[1])
+
+    def _label_map(self, opened: OpenCase, member: str) -> np.ndarray | None:
+        """Of a member, or of an ensemble that lies with the predictions, which is read now; None where there is none."""
+        if any(each.key == member for each in opened.members):
+            return opened.maps.member(member)
+        review = self._session.review
+        ensembles = () if review is None else [each for each in review.ensembles if each.key == member]
+        if review is None or not ensembles or opened.case.id not in ensembles[0].files:
+            return None
+        return read_case(review, opened.case.id, ensembles).maps.member(member)
 
 
 class ScoresPresenter:
@@ -78,6 +87,7 @@ class ScoresPresenter:
         self._work: Iterator[float] | None = None
         self._listeners: list[Callable[[ScoreTable], object]] = []
         session.listen(self._follow)
+        self._follow()
 
     def listen(self, changed: Callable[[ScoreTable], object]) -> None:
         self._listeners.append(changed)
@@ -194,13 +204,21 @@ class ScoresPresenter:
 
     def _follow(self) -> None:
         """Another review or case is open; the scores that lie with a study are taken at once."""
-        session = self._session
-        self._set(replace(self.state, case="" if session.opened is None else session.opened.case.id))
-        if session.review is not None and session.review is not self._review:
-            scored = [path for path in session.review.request.paths if (path / "scores.csv").is_file()]
+        before, review, opened = self._review, self._session.review, self._session.opened
+        self._review = review
+        if (before and before.request) != (review and review.request):  # other predictions: these scores are not theirs
+            self._work, self.table, self._title, self._against = None, ScoreTable(()), "", ""
+            self.state = ScoresState()
+            self._tell()
+        self._set(replace(self.state, case="" if opened is None else opened.case.id))
+        if review is not None and review is not before:
+            scored = [path for path in review.request.paths if (path / "scores.csv").is_file()]
             if scored:
                 self.read(str(scored[0]))
-        self._review = session.review
+
+    def _tell(self) -> None:
+        for changed in self._listeners:
+            changed(self.table)
 
     def _add(self, new: tuple[Score, ...], against: str) -> None:
         """Put the scores of a case in place of what stood there."""
@@ -230,8 +248,7 @@ class ScoresPresenter:
         )
         self.table, self._title, self._against = table, title, against
         self._set(self._filled(empty))
-        for changed in self._listeners:
-            changed(table)
+        self._tell()
 
     def _filled(self, state: ScoresState) -> ScoresState:
         if not state.has_scores:

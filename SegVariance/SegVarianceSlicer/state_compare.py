@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from SegVarianceLib.evaluation.score_table import ScoreTable
+from SegVarianceLib.report import methods
 from SegVarianceLib.report.comparison_sections import sample_words
 from SegVarianceLib.scene.colours import Colour, structure_colours
 from SegVarianceLib.stats.comparison import Comparison
@@ -89,13 +90,15 @@ class Charts:
 
 @dataclass(frozen=True)
 class Answer:
-    """``title`` and ``sentence`` first, then ``number`` with its ``interval``; ``sure`` says how sure this is."""
+    """``title`` and ``sentence`` first, then ``number`` with its ``interval``; ``sure`` says how sure this is, ``method`` how
+    it was computed."""
 
     title: str
     sentence: str
     number: str = ""
     interval: str = ""
     sure: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
     usual: Table = Table((), ())
     structures: Table = Table((), ())
     charts: Charts = field(default_factory=lambda: Charts(""), compare=False)
@@ -121,6 +124,14 @@ class CompareState:
     problem: str = ""
 
     @property
+    def hint(self) -> str:
+        return (
+            ""
+            if self.recipes
+            else "There are no scores to compare yet. Score the cases, or open a study that has scores."
+        )
+
+    @property
     def can_ask(self) -> bool:
         return bool(self.recipes) and self.progress is None
 
@@ -132,14 +143,14 @@ def answer_of_pair(found: Comparisons, studies: Sequence[SeedStudy], table: Scor
     c = found.primary[0]
     sentence, *sure = comparison_findings(c)
     value, interval = difference_text(c).split(" ", 1)
-    p = p_value(c.p) if c.p_holm is None else f"{p_value(c.p_holm)} (Holm)"
     same_metric = [c, *(each for each in found.by_structure if each.metric.id == c.metric.id)]
     return Answer(
         verdict_title(c),
         sentence,
         f"{value} {c.metric.unit or c.metric.title}",
         f"95 % interval {interval.strip('()')}, {c.a.name} minus {c.b.name}",
-        (*sure, sample_words(c), f"Two-way t: {p}.", *found.not_compared),
+        (*sure, sample_words(c), *found.not_compared),
+        (*methods.of_verdict(c), *methods.of_equal_trainings(c), *methods.STRUCTURE_FOREST, *methods.VARIANCE_PARTS),
         _usual_of_pair(c),
         Table(
             ("Structure", "Difference (95 % interval)", "Verdict", "p"),
@@ -169,6 +180,7 @@ def answer_of_seeds(studies: Sequence[SeedStudy], not_studied: Sequence[str], ta
         amount(study.mean, study.metric, 1),
         f"mean {study.metric.title}; single trainings from {number(study.lowest, study.metric, 1)} to {amount(study.highest, study.metric, 1)}",
         (*sure, f"Counted: {len(study.seeds)} trainings on the same {len(study.cases)} cases.", *not_studied),
+        (*methods.FALSE_ALARM_MAP, *methods.VARIANCE_PARTS),
         Table(
             ("Usual test, p < 0.05", "Equal trainings called different"),
             tuple(

@@ -86,6 +86,7 @@ def test_the_answer_is_the_comparison_of_the_library_in_its_own_words() -> None:
     c = found.primary[0]
     assert answer is not None and answer.title == verdict_title(c) == "new is better beyond re-training luck"
     assert (answer.sentence, *answer.sure)[: len(comparison_findings(c))] == comparison_findings(c)
+    assert "Two-way t: standard error" in " ".join(answer.method)
     assert answer.number.startswith("+0.0") and answer.number.endswith(" Dice")
     assert answer.interval.startswith("95 % interval +0.0") and answer.interval.endswith("new minus old")
     assert [row[0] for row in answer.structures.rows] == ["foreground mean", "a", "b"]
@@ -159,9 +160,10 @@ def test_one_training_each_is_answered_by_one_sentence(recipes: dict[str, float]
 
 def test_scores_without_a_recipe_give_one_sentence_and_nothing_to_ask() -> None:
     presenter, soon = asked(ScoreTable(()))
-    assert presenter.state.problem.startswith("The table holds no score yet") and not presenter.state.can_ask
+    assert presenter.state == CompareState() and not presenter.state.can_ask
+    assert presenter.state.hint.startswith("There are no scores to compare yet.")
     presenter.compare()
-    assert presenter.state.problem.startswith("There are no scores to compare") and not soon.waiting
+    assert presenter.state == CompareState() and not soon.waiting
 
 
 def test_progress_rises_and_cancel_stops_it_for_good() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,9 @@ class Layers:
 
     def open(self, case: str, geometry: object, labels: object) -> None:
         self.cases.append(case)
+
+    def forget(self) -> None:
+        self.cases = []
 
     def has(self, key: str) -> bool:
         return False
@@ -329,3 +333,42 @@ def test_a_click_on_a_score_of_a_case_that_is_not_open_anywhere_is_one_sentence(
     presenter = of_review(ReviewSession(Layers()))
     presenter.go_to("one", "big", "base/seed_0")
     assert presenter.state.problem == "Nothing is open. Open a folder first."
+
+
+def test_scores_of_other_predictions_go_when_others_are_opened_or_all_is_closed(
+    session: ReviewSession, tmp_path: Path
+) -> None:
+    presenter, heard = of_review(session), []
+    presenter.listen(heard.append)
+    presenter.score_all(1.0)
+    presenter._later.waiting.pop(0)()
+    label_map(tmp_path / "other" / "m" / "one.nii.gz", (4, 4, 4))
+    session.use(open_review(tmp_path / "other" / "m"))
+    presenter._later.run()
+    assert presenter.state == ScoresState(case="one") and heard[-1].scores == ()
+    presenter.score_case(1.0)
+    session.scene_closed()
+    assert presenter.state == ScoresState() and heard[-1].scores == ()
+
+
+def test_a_click_on_an_ensembles_score_looks_where_the_ensemble_is_worst(tmp_path: Path) -> None:
+    """An nnU-Net-like review keeps ensembles apart from members; here the second member is moved there."""
+    for case in ("one", "two"):
+        label_map(tmp_path / "labels" / f"{case}.nii.gz", (2, 2, 2))
+        label_map(tmp_path / "a" / f"{case}.nii.gz", (2, 2, 2))
+        label_map(tmp_path / "b" / f"{case}.nii.gz", (2, 2, 2), (8, 6, 6))
+    review = open_review([tmp_path / "a", tmp_path / "b"], references=tmp_path / "labels")
+    member, ensemble = review.members
+    session = ReviewSession(Layers())
+    session.use(replace(review, members=(member,), ensembles=(ensemble,)))
+    of_review(session).go_to("two", session.structure, ensemble.key)
+    x, y, z = session.scene.looked_at[-1]
+    assert 8 <= z < 12 and 6 <= x < 10 and 6 <= y < 10
+
+
+def test_a_report_on_a_single_case_is_written_too(session: ReviewSession, tmp_path: Path) -> None:
+    presenter = of_review(session)
+    presenter.score_case(1.0)
+    presenter.export_report(str(tmp_path / "one.html"))
+    presenter._later.run()
+    assert (tmp_path / "one.html").is_file() and presenter.state.problem == ""

@@ -71,6 +71,7 @@ def test_without_scores_nothing_can_be_asked_and_no_answer_is_shown(load, soon: 
     ui = ComparePanel(load("compare"), ComparePresenter(soon)).ui
     assert not ui.compareButton.enabled
     assert not any(map(is_shown, (ui.titleLabel, ui.structuresTable, ui.sureButton, ui.chartTabs, ui.progressBar)))
+    assert ui.sentenceLabel.text.startswith("There are no scores to compare yet.")
 
 
 def test_the_answer_stands_in_words_with_its_number_and_the_rest_behind_a_click(
@@ -85,6 +86,9 @@ def test_the_answer_stands_in_words_with_its_number_and_the_rest_behind_a_click(
     ui.sureButton.click()
     assert is_shown(ui.sureBox) and "5 % is what they promise" in ui.sureLabel.text
     assert ui.usualTable.item(0, 0).text() == "paired t-test"
+    assert not is_shown(ui.methodLabel)
+    ui.methodButton.click()
+    assert is_shown(ui.methodLabel) and "Two-way t" in ui.methodLabel.text
 
 
 def test_the_pictures_are_painted(panel: ComparePanel, soon: Soon) -> None:

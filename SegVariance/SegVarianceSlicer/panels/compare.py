@@ -35,6 +35,7 @@ class ComparePanel:
         ui.compareButton.connect("clicked(bool)", lambda checked=False: presenter.compare())
         ui.cancelButton.connect("clicked(bool)", lambda checked=False: presenter.cancel())
         ui.sureButton.connect("toggled(bool)", ui.sureBox.setVisible)
+        ui.methodButton.connect("toggled(bool)", ui.methodLabel.setVisible)
         for label, caption in (
             (ui.trainingsCaption, _TRAININGS),
             (ui.scoresOfCaption, _STRUCTURES),
@@ -64,7 +65,7 @@ class ComparePanel:
         ui.cancelButton.setVisible(state.progress is not None)
         _say(ui.problemLabel, state.problem)
         if state.answer is not self._drawn or state.answer is None:
-            self._show_answer(state.answer or Answer("", ""))
+            self._show_answer(state.answer or Answer("", state.hint))
             self._drawn = state.answer
 
     def _show_answer(self, answer: Answer) -> None:
@@ -75,12 +76,15 @@ class ComparePanel:
             (ui.numberLabel, answer.number),
             (ui.intervalLabel, answer.interval),
             (ui.sureLabel, "\n\n".join(answer.sure)),
+            (ui.methodLabel, "\n\n".join(answer.method)),
         ):
             _say(label, text)
         _fill(ui.structuresTable, answer.structures)
         _fill(ui.usualTable, answer.usual)
         ui.sureButton.setVisible(bool(answer.sure))
         ui.sureBox.setVisible(bool(answer.sure) and ui.sureButton.checked)
+        ui.methodButton.setVisible(bool(answer.method))
+        ui.methodLabel.setVisible(bool(answer.method) and ui.methodButton.checked)
         charts = answer.charts
         ui.chartTabs.setVisible(bool(charts.caterpillars))
         if charts.caterpillars:
