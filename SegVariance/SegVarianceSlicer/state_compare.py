@@ -244,13 +244,12 @@ def _boxes(studies: Sequence[SeedStudy], colours: Mapping[str, Colour], table: S
     real = [study for study in studies if study.structure != FOREGROUND_MEAN]
     structures = tuple(dict.fromkeys(study.structure for study in real))
     recipes = tuple(dict.fromkeys(study.configuration for study in real))
+    bands = {name: luck_bands(table.where(configuration=name), real[0].metric.id, structures)[1] for name in recipes}
     boxes = []
     for group, structure in enumerate(structures):
         for study in (each for each in real if each.structure == structure):
             position = group * (len(recipes) + 0.6) + recipes.index(study.configuration)
-            own = table.where(configuration=study.configuration)
-            band = luck_bands(own, study.metric.id, (structure,))[1].get(structure)
             label = f"{structure}, {study.configuration}" if len(recipes) > 1 else structure
             quantiles = tuple(float(value) for value in np.quantile(study.values, _QUANTILES))
-            boxes.append(Box(position, label, colours[structure], quantiles, band))
+            boxes.append(Box(position, label, colours[structure], quantiles, bands[study.configuration].get(structure)))
     return tuple(boxes)

@@ -157,10 +157,14 @@ def luck_bands(table: ScoreTable, metric: str, structures: Sequence[str]) -> tup
         for name in recipes_of(table)
     }
     recipe = max(seeds, key=lambda name: seeds[name])
-    bands = {}
+    bands: dict[str, tuple[float, float]] = {}
+    try:
+        cube = ScoreCube.of(table, recipe, metric_of_column(metric))
+    except SegVarianceError:  # it cannot be told which of two scores of one training counts
+        return recipe, bands
     for structure in structures:
         try:
-            matrix = SeedMatrix.of(ScoreCube.of(table, recipe, metric_of_column(metric)), structure)
+            matrix = SeedMatrix.of(cube, structure)
         except SegVarianceError:  # fewer than two trainings, or three cases, that have it: no band is the answer
             continue
         band, mean = difference_of_two_trainings(matrix), float(matrix.values.mean())

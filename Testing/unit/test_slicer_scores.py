@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -372,3 +373,56 @@ def test_a_report_on_a_single_case_is_written_too(session: ReviewSession, tmp_pa
     presenter.export_report(str(tmp_path / "one.html"))
     presenter._later.run()
     assert (tmp_path / "one.html").is_file() and presenter.state.problem == ""
+
+
+@pytest.fixture
+def strip(monkeypatch: pytest.MonkeyPatch, scored: ScoresPresenter) -> tuple[object, object, ScoresPresenter]:
+    """The panel's strip plot in a real chart of VTK, where a ctkVTKChartView would be, and that chart's view."""
+    vtk = pytest.importorskip("vtk", reason="the strip plot needs vtk, which comes with slicer-core")
+    view = vtk.vtkContextView()
+    window = view.GetRenderWindow()
+    window.SetOffScreenRendering(True)
+    window.SetSize(400, 300)
+    window.SetInteractor(vtk.vtkRenderWindowInteractor())
+    chart = vtk.vtkChartXY()
+    view.GetScene().AddItem(chart)
+    shown = SimpleNamespace(chart=lambda: chart, renderWindow=lambda: window)
+    for name, content in (
+        ("qt", {}),
+        ("slicer", {}),
+        ("ctk", {"ctkVTKChartView": lambda: shown}),
+    ):
+        module = ModuleType(name)
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    before = set(sys.modules)
+    from SegVarianceSlicer.panels.scores import StripView
+
+    holder = SimpleNamespace(
+        layout=lambda: SimpleNamespace(addWidget=lambda widget: None), setVisible=lambda is_seen: None
+    )
+    yield StripView(holder, scored.go_to), window, scored
+    for name in set(sys.modules) - before:
+        if name.startswith("SegVarianceSlicer.panels"):
+            del sys.modules[name]
+
+
+def test_a_click_on_a_point_of_the_plot_goes_where_the_point_is_from(strip) -> None:
+    plotted, window, presenter = strip
+    plotted.show(presenter.state.plot)
+    window.Render()
+    chart, interactor = plotted._view.chart(), window.GetInteractor()
+    wanted = presenter.state.rows[0]  # Dice 0, far from every other point
+    places = [
+        (axis.GetPoint1()[along], axis.GetPoint2()[along], axis.GetMinimum(), axis.GetMaximum())
+        for axis, along in ((chart.GetAxis(1), 0), (chart.GetAxis(0), 1))
+    ]
+    left, right, *_ = places[0]
+    bottom, top, low, high = places[1]
+    y = bottom + (0.0 - low) / (high - low) * (top - bottom)
+    for x in range(round(left), round(right), 5):  # along the line of that value, as wherever its member stands
+        interactor.SetEventInformation(x, round(y))
+        interactor.InvokeEvent("LeftButtonReleaseEvent")
+    assert set(presenter._places.visited) == {(wanted.case, wanted.structure, wanted.member)}
+    plotted.show(None)
+    interactor.InvokeEvent("LeftButtonReleaseEvent")  # nothing is drawn, so nothing happens
