@@ -158,7 +158,7 @@ def end_group(pid: int) -> None:
         return
     try:
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # gone, or (macOS) already a zombie
         return
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class TrainingPresenter:
     """One study at a time. All calls come from one thread; a timer calls ``tick`` about once a second.
 
     ``worker`` gives the Python to train in, or None. ``landed`` hears of predictions made since the study was opened here.
+    ``settings`` outlives Slicer: the study that was open last is followed again.
     """
 
     def __init__(
@@ -48,14 +49,18 @@ class TrainingPresenter:
         worker: Callable[[], Worker | None],
         show: Callable[[TrainingState], None] = lambda state: None,
         landed: Callable[[Run, tuple[str, ...]], None] = lambda run, cases: None,
+        settings: MutableMapping[str, str] | None = None,
     ):
         self._runner, self._worker, self.show, self.landed = runner, worker, show, landed
+        self._settings = {} if settings is None else settings
         self._followed: FollowedStudy | None = None
         self._command: Process | None = None
         self._doing = ""
         self._cancelled = False
         self._stop_until = float("inf")
         self.state = TrainingState()
+        if (last := self._settings.get("study")) and (Path(last) / "plan.json").is_file():
+            self.open_study(last)
 
     def wish(self, **changes: Any) -> None:
         """Change fields of ``TrainingWishes``."""
@@ -80,6 +85,7 @@ class TrainingPresenter:
             self._say(problem=str(error))
             return
         self._followed = followed
+        self._settings["study"] = str(followed.study.root)
         wishes = replace(self.state.wishes, study=str(followed.study.root), dataset=followed.study.plan.dataset_folder)
         self._say(problem="", cost="", wishes=wishes)
 
@@ -180,17 +186,17 @@ class TrainingPresenter:
 def sentence(followed: FollowedStudy) -> str:
     """Where a study stands, and what to do next."""
     done, of = sum(run.state == "done" for run in followed.runs.values()), len(followed.runs)
-    so_far = f"{done} of {of} trainings {'is' if done == 1 else 'are'} done"
+    so_far = f"{done} of {_trainings(of)} done"
     left_s = followed.time_left_s
     left = f", about {duration_text(left_s)} left" if left_s is not None and done < of else ""
     return {
-        study_states.PLANNED: f"Planned: {of} trainings. Press Start.",
+        study_states.PLANNED: f"Planned: {_trainings(of)}. Press Start.",
         study_states.RUNNING: f"{STAGES.get(followed.stage, 'Working')}: {so_far}{left}. You may close Slicer meanwhile.",
         study_states.STOPPING: f"Stopping after the current step: {so_far}.",
-        study_states.STOPPED: f"Stopped: {so_far} and nothing is lost. Press Resume.",
-        study_states.DIED: f"The training died (it was killed, or the computer went down): {so_far}; nothing is lost, press Resume.",
+        study_states.STOPPED: f"Stopped: {so_far}. Nothing is lost; press Resume.",
+        study_states.DIED: f"The training died (it was killed, or the computer went down): {so_far}. Nothing is lost; press Resume.",
         study_states.FAILED: f"Failed: {followed.message}",
-        study_states.FINISHED: f"Finished: all {of} trainings, their ensembles, scores and report are there.",
+        study_states.FINISHED: f"Finished: {_trainings(of)}, with ensembles, scores and report.",
     }[followed.state]
 
 
@@ -199,7 +205,7 @@ def cost_text(answer: str) -> str:
     try:
         cost = json.loads(answer)
         lines = [
-            f"{cost['runs']} trainings of {cost['steps']} steps, {cost['jobs']} at a time: about "
+            f"{_trainings(cost['runs'])} of {cost['steps']} steps, {cost['jobs']} at a time: about "
             f"{duration_text(cost['run_s'])} each, {duration_text(cost['study_s'])} in all.",
             f"Up to {cost['disk_gib']:.1f} GiB of disk ({cost['free_gib']:.0f} GiB are free), and "
             f"{cost['cache_gib']:.1f} GiB of memory for each training if that is free.",
@@ -208,6 +214,10 @@ def cost_text(answer: str) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return "\n".join(lines)
+
+
+def _trainings(number: int) -> str:
+    return f"{number} training{'' if number == 1 else 's'}"
 
 
 def _row(progress: RunProgress) -> RunRow:

@@ -206,6 +206,16 @@ def test_a_program_that_is_not_there_ends_at_once_with_a_sentence(runner: ChildP
     assert "/no/such/python cannot be started" in found[0].err
 
 
+def test_closing_ends_what_runs_and_tells_nobody():
+    processes = ChildProcesses()
+    told: list[Ended] = []
+    child = processes.start([sys.executable, "-c", "import time; time.sleep(60)"], dict(os.environ), told.append)
+    processes.close()
+    processes.poll()
+    assert child.ended() not in (None, 0)
+    assert told == []
+
+
 def runs(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
@@ -370,6 +380,41 @@ def test_a_refused_plan_shows_the_commands_own_sentence(runner: ChildProcesses, 
     assert presenter.state.can_plan
 
 
+def test_planning_that_is_cancelled_can_be_begun_again(runner: ChildProcesses, phantom: Path, tmp_path: Path):
+    presenter = TrainingPresenter(runner, lambda: HERE)
+    presenter.wish(dataset=str(phantom), study=str(tmp_path / "study"))
+    presenter.plan()
+    assert presenter.state.can_cancel
+    presenter.cancel()
+    wait_for(lambda: not presenter.state.busy, presenter.tick, 10)
+    assert presenter.state.problem.startswith("Planning was cancelled")
+    assert presenter.state.can_plan
+    assert not presenter.state.can_start
+
+
+def test_a_module_that_is_opened_again_finds_its_study_and_forgives_one_that_is_gone(
+    runner: ChildProcesses, study: StudyFolder
+):
+    settings: dict[str, str] = {}
+    TrainingPresenter(runner, lambda: None, settings=settings).open_study(study.root)
+    again = TrainingPresenter(runner, lambda: None, settings=settings)
+    assert again.state.study == str(study.root)
+    assert again.state.can_start
+    study.plan_path.unlink()
+    gone = TrainingPresenter(runner, lambda: None, settings=settings)
+    assert (gone.state.study, gone.state.problem) == ("", "")
+
+
+def test_following_a_study_needs_nothing_that_slicer_has_not():
+    names = ["study_process", "environment", "presenter_training", "presenter_environment"]
+    imports = "; ".join(f"import SegVarianceSlicer.{name}" for name in names)
+    paths = [path for path in sys.path if path.endswith("SegVariance")]
+    script = f"import sys; sys.path[:0] = {paths}; {imports}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"torch", "psutil", "rich", "filelock", "SegVarianceLib.study", "qt", "slicer"}
+
+
 def test_a_traceback_becomes_its_last_line():
     err = 'Traceback (most recent call last):\n  File "x", line 1\nModuleNotFoundError: No module named torch\n'
     assert study_process.refusal(Ended(1, "", err)) == "ModuleNotFoundError: No module named torch"
@@ -420,7 +465,12 @@ def test_a_worker_is_stopped_even_when_its_environment_is_gone(runner: ChildProc
     assert presenter.state.can_start
 
 
-def test_an_estimate_that_is_none_costs_no_words():
+def test_an_estimate_is_put_into_words_and_none_into_none():
+    estimate = {"runs": 1, "steps": 9, "jobs": 1, "run_s": 4000, "study_s": 20, "disk_gib": 0.04, "free_gib": 9.0}
+    said = cost_text(json.dumps({**estimate, "cache_gib": 1.26, "warnings": ["case_1 has no tumour."]}))
+    assert said.startswith("1 training of 9 steps, 1 at a time: about 1 h 07 min each, less than a minute in all.")
+    assert "1.3 GiB of memory" in said
+    assert said.endswith("Note: case_1 has no tumour.")
     assert cost_text("") == cost_text("{}") == cost_text("[]") == ""
 
 
@@ -470,7 +520,7 @@ def test_a_study_planned_here_survives_a_kill_and_is_finished_by_a_panel_that_op
     second.tick()
     for presenter in (first, second):
         assert "died" in presenter.state.sentence
-        assert "nothing is lost" in presenter.state.sentence
+        assert "Nothing is lost" in presenter.state.sentence
         assert (presenter.state.start_text, presenter.state.can_start) == ("Resume", True)
         assert {run.state for run in presenter.state.runs} <= {"waiting", "done"}
 
@@ -492,7 +542,7 @@ def test_a_study_planned_here_survives_a_kill_and_is_finished_by_a_panel_that_op
 
 
 @pytest.mark.slow
-def test_stop_and_resume_from_the_panel(runner: ChildProcesses, phantom: Path, tmp_path: Path):
+def test_a_study_stopped_here_says_so_and_offers_to_resume(runner: ChildProcesses, phantom: Path, tmp_path: Path):
     root = tmp_path / "study"
     presenter = TrainingPresenter(runner, lambda: HERE, lambda state: None)
     presenter.wish(dataset=str(phantom), study=str(root), seeds=1, budget=4000, budget_unit="steps", device="cpu")

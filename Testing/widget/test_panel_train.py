@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import qt
 from PySide6.QtGui import QImage
@@ -13,6 +20,21 @@ from SegVarianceSlicer.child_process import ChildProcesses
 from SegVarianceSlicer.panels.train import _COMBOS, _EDITS, _SPINS, TrainPanel
 from SegVarianceSlicer.presenter_training import TrainingPresenter
 from SegVarianceSlicer.state_training import CLEAN_UPS, DEVICES, RunRow, TrainingState, TrainingWishes
+
+from SegVarianceLib.core.events import EventLog
+from SegVarianceLib.core.files import write_json
+from SegVarianceLib.core.records import to_json
+from SegVarianceLib.dataset.splits import Fold
+from SegVarianceLib.plan.study_folder import StudyDataset, StudyFolder
+from SegVarianceLib.plan.study_plan import (
+    SCHEMA,
+    ChannelPlan,
+    Configuration,
+    NetworkPlan,
+    PreprocessingPlan,
+    StudyPlan,
+    TrainingPlan,
+)
 
 WISHES = TrainingWishes(
     "/data", "/study", "wide", 7, 3, 5, 11, "/p.csv", "patient", 90, "epochs", "cuda", 2, False, "minimum_size", 2.5, "Liver"
@@ -27,6 +49,42 @@ RUNS = (
 @pytest.fixture
 def panel(load):
     return TrainPanel(load("train"), TrainingPresenter(ChildProcesses(), lambda: None))
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Two seeds of ten steps, the first of which has made four; nobody works on it."""
+    recipe = Configuration(
+        "default",
+        "builtin",
+        PreprocessingPlan((1.0, 1.0, 1.0), (ChannelPlan("T1", "z_score", 0.0, 1.0, 0.0, 1.0),)),
+        NetworkPlan(1, 2, (8, 8, 8), (2, 2, 2), (), (4,)),
+        TrainingPlan(10, 2, 1e-3, 0.0, 0.1, 0.99, 0.3, (), (0, 1, 2)),
+    )
+    folder = StudyFolder(tmp_path / "study")
+    images, references = {"a": ("a.nii.gz",), "b": ("b.nii.gz",)}, {"a": "la.nii.gz", "b": "lb.nii.gz"}
+    labels = {"structures": {"liver": [1]}, "ignore_value": None, "regions_class_order": None}
+    dataset = StudyDataset(str(tmp_path), "D", ("T1",), ".nii.gz", images, references, labels)
+    write_json(folder.dataset_path, to_json(dataset))
+    write_json(folder.splits_path, to_json((Fold(("a",), ("b",)),)))
+    StudyPlan(SCHEMA, "T", "/data", "x", "holdout", 0, (1, 2), (recipe,), "cpu", 1, True, "none", 1.0).write(folder.plan_path)  # fmt: skip
+    with EventLog(folder.events_path) as log:
+        log.write("study_started", runs=2, done=0)
+        log.write("stage", stage="train")
+        for step in (2, 4):
+            log.write("step", configuration="default", fold=0, seed=1, step=step, steps=10, dice=0.1 * step, loss=1.0)
+    return folder
+
+
+@pytest.fixture
+def worker(study):
+    """A process that the study names as its worker."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    started_s = psutil.Process(process.pid).create_time()
+    write_json(study.worker_path, {"pid": process.pid, "started_s": started_s, "host": socket.gethostname()})
+    yield process
+    process.kill()
+    process.wait()
 
 
 def column(table, number):
@@ -131,3 +189,35 @@ def test_planning_can_be_cancelled_and_starting_cannot(panel):
     assert not panel.ui.openStudyButton.enabled
     panel.show(TrainingState(busy=True))
     assert panel.ui.cancelButton.isHidden()
+
+
+def test_a_worker_killed_with_minus_nine_is_dead_on_screen_also_after_the_module_was_closed(
+    load, study, worker, monkeypatch, picture
+):
+    settings = {}
+
+    def opened():
+        presenter = TrainingPresenter(ChildProcesses(), lambda: None, settings=settings)
+        return TrainPanel(load("train"), presenter)
+
+    first = opened()
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *asked: str(study.root), raising=False)
+    first.ui.openStudyButton.click()
+    again = opened()
+    for panel in (first, again):
+        assert panel.ui.sentenceLabel.text.startswith("Training: 0 of 2 trainings done")
+        assert (panel.ui.stopButton.enabled, panel.ui.startButton.enabled) == (True, False)
+        assert column(panel.ui.runTable, 1) == ["training", "waiting"]
+
+    os.kill(worker.pid, signal.SIGKILL)
+    while psutil.Process(worker.pid).status() != psutil.STATUS_ZOMBIE:  # nobody has waited for it yet
+        time.sleep(0.01)
+    again._presenter.tick()
+    for panel in (again, opened()):
+        assert "died" in panel.ui.sentenceLabel.text
+        assert "Nothing is lost" in panel.ui.sentenceLabel.text
+        assert (panel.ui.stopButton.enabled, panel.ui.startButton.enabled) == (False, True)
+        assert panel.ui.startButton.text == "Resume"
+        assert column(panel.ui.runTable, 1) == ["waiting", "waiting"]
+        assert column(panel.ui.runTable, 2) == ["4 of 10", "0 of 10"]
+    assert picture(again._widget, "train_died").stat().st_size > 2000

@@ -12,7 +12,7 @@ from SegVarianceLib.report.svg import Scale
 from ..state_training import RunRow
 
 _WIDTH, _HEIGHT = 420, 150
-_LEFT, _TOP, _RIGHT, _BOTTOM = 34, 8, _WIDTH - 10, _HEIGHT - 36
+_LEFT, _TOP, _RIGHT, _BOTTOM = 34, 8, _WIDTH - 24, _HEIGHT - 36
 _CENTRED = 0x84
 """Qt::AlignHCenter with AlignVCenter; the names moved between Qt 5 and 6."""
 _INK, _GRID, _DONE, _TRAINING = (92, 105, 117), (217, 222, 230), (160, 180, 200), (31, 92, 153)
@@ -28,8 +28,8 @@ def curves_picture(runs: Sequence[RunRow]) -> Any:
     try:
         for dice in (0.0, 0.5, 1.0):
             _line(paint, (x.left, y(dice), x.right, y(dice)), _GRID, 1)
+            paint.setPen(qt.QColor(*_INK))
             paint.drawText(0, round(y(dice)) - 8, _LEFT - 4, 16, _CENTRED, f"{dice:g}")
-        paint.setPen(qt.QColor(*_INK))
         for steps, said in x.labelled_ticks():
             paint.drawText(round(x(steps)) - 40, _BOTTOM + 3, 80, 15, _CENTRED, said)
         paint.drawText(
