@@ -1,7 +1,5 @@
 """The SegVariance module of 3D Slicer: metadata, the widget that puts the panels together, and the test in the application."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
@@ -25,18 +23,30 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 if (_CHECKOUT / "SegVarianceLib").is_dir() and str(_CHECKOUT) not in sys.path:
     sys.path.append(str(_CHECKOUT))
 
-from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402 (needs the path above)
+from SegVarianceSlicer.child_process import ChildProcesses  # noqa: E402 (needs the path above)
+from SegVarianceSlicer.panels.compare import ComparePanel  # noqa: E402
+from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402
+from SegVarianceSlicer.panels.environment import EnvironmentPanel  # noqa: E402
 from SegVarianceSlicer.panels.look import LookPanel  # noqa: E402
 from SegVarianceSlicer.panels.open import OpenPanel  # noqa: E402
+from SegVarianceSlicer.panels.scores import ScoresPanel  # noqa: E402
+from SegVarianceSlicer.panels.settings import Settings  # noqa: E402
+from SegVarianceSlicer.panels.train import TrainPanel  # noqa: E402
 from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember  # noqa: E402
+from SegVarianceSlicer.presenter_compare import ComparePresenter  # noqa: E402
 from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter  # noqa: E402
+from SegVarianceSlicer.presenter_environment import EnvironmentPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_look import LookPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_open import OpenPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_review import REFERENCE, VOTE, ReviewSession  # noqa: E402
+from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices  # noqa: E402
+from SegVarianceSlicer.presenter_training import TrainingPresenter  # noqa: E402
 from SegVarianceSlicer.review_scene import ReviewScene  # noqa: E402
 from SegVarianceSlicer.sample import sample_in  # noqa: E402
 
 _SAMPLE = "SegVariancePhantom"
+_TICK_MS = 1000
+"""How often processes and study folders are asked what is new."""
 
 
 class SegVariance(ScriptedLoadableModule):
@@ -71,6 +81,7 @@ class SegVarianceParameters:
     caseId: str  # noqa: N815 (named as Slicer names parameters)
     members: list[str]
     rule: str
+    study: str
 
 
 class SegVarianceLogic(ScriptedLoadableModuleLogic):
@@ -94,27 +105,51 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
         self.logic = SegVarianceLogic()
+        self._make_presenters()
+        self.panels = [
+            OpenPanel(self._section(_("Open"), "open"), self.opening, self.logic.sample_folder),
+            LookPanel(self._section(_("Look"), "look"), self.look),
+            EnsemblePanel(self._section(_("Ensemble and clean"), "ensemble", True), self.ensemble),
+            ScoresPanel(self._section(_("Scores"), "scores", True), self.scores),
+            ComparePanel(self._section(_("Compare"), "compare", True), self.compare),
+            TrainPanel(self._section(_("Train"), "train", True), self.training),
+            EnvironmentPanel(self._section(_("Environment"), "environment", True), self.environment),
+        ]
+        self.layout.addStretch(1)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartSaveEvent, self._remember)
+        self.addObserver(scene, scene.StartCloseEvent, self._on_scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self._recall)
+        self.addObserver(scene, scene.EndImportEvent, self._recall)
+        self.session.listen(self._remember)
+        self._recall()
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_TICK_MS)
+        self._timer.connect("timeout()", self._tick)
+        self._timer.start()
+
+    def _make_presenters(self):
         self.session = ReviewSession(ReviewScene(slicer.mrmlScene, slicer.app.applicationLogic()), _show_progress)
         self.opening, self.look = OpenPresenter(self.session), LookPresenter(self.session)
         self.ensemble = EnsemblePresenter(self.session, self._on_vote)
         self._presenters = ReviewPresenters(self.session, self.opening, self.ensemble)
-        self.panels = [
-            OpenPanel(self._section(_("Open"), "open"), self.opening, self.logic.sample_folder),
-            LookPanel(self._section(_("Look"), "look"), self.look),
-            EnsemblePanel(self._section(_("Ensemble and clean"), "ensemble", collapsed=True), self.ensemble),
-        ]
-        self.layout.addStretch(1)
-        self.session.listen(self._remember)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_closes)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._recall)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._recall)
-        self._recall()
+        self.scores = ScoresPresenter(self.session, WorstSlices(self.session), _later)
+        self.compare = ComparePresenter(_later)
+        self.scores.listen(self.compare.use_table)
+        self._processes = ChildProcesses()
+        settings = Settings(slicer.app.userSettings(), "SegVariance")
+        variables = slicer.util.startupEnvironment()
+        self.environment = EnvironmentPresenter(self._processes, settings, variables=variables)
+        self.training = TrainingPresenter(self._processes, self.environment.worker, landed=self._on_landed)
 
     def enter(self):
         self._recall()
 
     def cleanup(self):
+        """The module is reloaded or the application ends; trainings go on by themselves."""
+        self._timer.stop()
         self.removeObservers()
+        self._processes.close()
         self.session.close()
 
     def onReload(self):  # noqa: N802 (Slicer calls it so)
@@ -132,20 +167,41 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(button)
         return widget
 
+    def _tick(self):
+        self.environment.tick()
+        self.training.tick()
+
     def _on_vote(self):
         self.look.result_changed()
         self._remember()
 
-    def _remember(self):
-        if self.session.review is not None:
-            remember(self.logic.getParameterNode(), self._presenters)
+    def _on_landed(self, run, cases):
+        """New predictions of a study that trains: they appear where it is open."""
+        review, study = self.session.review, self.training.state.wishes.study
+        if review is not None and Path(study) in review.request.paths:
+            self.opening.look_again()
+
+    def _remember(self, caller=None, event=None):
+        if slicer.mrmlScene.IsClosing():
+            return
+        node = self.logic.getParameterNode()
+        remember(node, self._presenters)
+        node.study = self.training.state.wishes.study
 
     def _recall(self, caller=None, event=None):
-        if not slicer.mrmlScene.IsClosing() and not slicer.mrmlScene.IsImporting():
-            recall(self.logic.getParameterNode(), self._presenters)
+        if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsImporting():
+            return
+        node = self.logic.getParameterNode()
+        recall(node, self._presenters)
+        if node.study not in ("", self.training.state.wishes.study) and (Path(node.study) / "plan.json").is_file():
+            self.training.open_study(node.study)
 
     def _on_scene_closes(self, caller=None, event=None):
         self.session.scene_closed()
+
+
+def _later(act) -> None:
+    qt.QTimer.singleShot(0, act)
 
 
 def _show_progress(what: str, done: int, total: int) -> None:
@@ -171,7 +227,8 @@ def _register_sample_data() -> None:
 
 def _open_sample_data(source) -> None:
     """Made here, not downloaded: from a seed, the same voxels everywhere."""
-    slicer.util.selectModule("SegVariance")
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule("SegVariance")
     widget = slicer.modules.segvariance.widgetRepresentation().self()
     widget.opening.look_into((widget.logic.sample_folder(),))
     widget.opening.confirm()
@@ -197,11 +254,13 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         shown = [layer for layer in widget.look.state.layers if layer.ticked]
         self.assertEqual([layer.key for layer in shown[:2]], [VOTE, REFERENCE])
         self.assertEqual(self._visible(), len(shown))
-        widget.look.arrange("beside")
-        self.assertIsNotNone(slicer.mrmlScene.GetSingletonNode("SegVariance1", "vtkMRMLSliceNode"))
         widget.look.choose_map("agreement")
-        widget.look.arrange("against")
-        self.assertEqual(self._visible(), 2)
+        if slicer.app.layoutManager() is not None:  # there are no views without a main window
+            widget.look.arrange("beside")
+            self.assertIsNotNone(slicer.mrmlScene.GetSingletonNode("SegVariance1", "vtkMRMLSliceNode"))
+            widget.look.arrange("against")
+            self.assertEqual(self._visible(), 2)
+            widget.look.arrange("overlay")
         widget.look.next_structure(1)
         self.assertEqual(widget.look.state.problem, "")
 

@@ -6,6 +6,7 @@ widgets, who owns what, or how it looks there.
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import types
 from pathlib import Path
@@ -138,8 +139,98 @@ def child_widget_variables(widget: PythonQtObject) -> types.SimpleNamespace:
     return found
 
 
+class Parameters:
+    """What ``parameterNodeWrapper`` makes of a class: typed fields over a dict, which stands for the node."""
+
+    def __init__(self, node: dict[str, Any]):
+        object.__setattr__(self, "node", node)
+
+    def __getattr__(self, name: str) -> Any:
+        kind = str(type(self).__annotations__[name])
+        return self.node.get(name, [] if kind.startswith("list") else "")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kind = str(type(self).__annotations__[name])
+        assert isinstance(value, list if kind.startswith("list") else str), f"{name} is a {kind}, not {value!r}"
+        self.node[name] = value
+
+
+class ModuleWidget:
+    """``ScriptedLoadableModuleWidget`` and ``VTKObservationMixin``: a layout, and observers that a test can call."""
+
+    def __init__(self, parent: Any = None):
+        self.observed: dict[str, Any] = {}
+
+    def setup(self) -> None:
+        self.parent = PythonQtObject(QtWidgets.QWidget())
+        self.layout = PythonQtObject(QtWidgets.QVBoxLayout(self.parent.wrapped))
+
+    def resourcePath(self, name: str) -> str:
+        return str(UI.parent / name)
+
+    def addObserver(self, node: Any, event: str, called: Any) -> None:
+        self.observed[event] = called
+
+    def removeObservers(self) -> None:
+        self.observed.clear()
+
+
+class ModuleLogic:
+    """``ScriptedLoadableModuleLogic``; its parameter node is the one of the scene."""
+
+    def getParameterNode(self) -> dict[str, Any]:
+        return sys.modules["slicer"].mrmlScene.parameters
+
+
+def install_application(folder: Path) -> Any:
+    """What SegVariance.py needs beyond panels; returns the scene, whose ``parameters`` outlive the widget."""
+    slicer = sys.modules["slicer"]
+    slicer.mrmlScene = types.SimpleNamespace(
+        parameters={}, IsClosing=lambda: False, IsImporting=lambda: False, StartSaveEvent="StartSave",
+        StartCloseEvent="StartClose", EndCloseEvent="EndClose", EndImportEvent="EndImport",
+    )  # fmt: skip
+    settings = QtCore.QSettings(str(folder / "settings.ini"), QtCore.QSettings.Format.IniFormat)
+    slicer.app = types.SimpleNamespace(
+        temporaryPath=str(folder), applicationLogic=lambda: None, userSettings=lambda: PythonQtObject(settings),
+        connect=lambda signal, called: None,
+    )  # fmt: skip
+    slicer.util.startupEnvironment = lambda: {"PATH": "/usr/bin:/bin"}
+    slicer.util.showStatusMessage = lambda text: None
+    slicer.util.mainWindow = lambda: None
+    slicer.util.VTKObservationMixin = type("VTKObservationMixin", (), {})
+    parts = {
+        "slicer.util": vars(slicer.util),
+        "slicer.i18n": {"tr": lambda text: text, "translate": lambda context, text: text},
+        "slicer.parameterNodeWrapper": {
+            "parameterNodeWrapper": lambda kind: type(
+                kind.__name__, (Parameters,), {"__annotations__": kind.__annotations__}
+            )
+        },
+        "slicer.ScriptedLoadableModule": {
+            "ScriptedLoadableModule": type("ScriptedLoadableModule", (), {"__init__": lambda self, parent: None}),
+            "ScriptedLoadableModuleWidget": ModuleWidget,
+            "ScriptedLoadableModuleLogic": ModuleLogic,
+            "ScriptedLoadableModuleTest": type("ScriptedLoadableModuleTest", (), {}),
+        },
+    }
+    for name, content in parts.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(content)
+    return slicer.mrmlScene
+
+
+def _keep_none_alive() -> None:
+    """PySide6 6.12 takes a reference of None away with every call that returns None; Python 3.11 then ends in an abort.
+
+    From Python 3.12 on None cannot die. This can go when 3.11 goes, or when PySide6 counts right again.
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+
+
 def install() -> QtWidgets.QApplication:
     """Put ``qt``, ``ctk`` and ``slicer`` where panels import them, and start the one application."""
+    _keep_none_alive()
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     sys.modules["qt"] = _Qt("qt")
     ctk = types.ModuleType("ctk")

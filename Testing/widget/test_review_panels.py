@@ -111,7 +111,7 @@ def tick(table, row, ticked):
     table.item(row, 0).setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
 
 
-def colours(path):
+def picture_colours(path):
     """How many different colours a picture has: an empty one has few."""
     image = QImage(str(path)).convertToFormat(QImage.Format.Format_RGB888)
     pixels = np.frombuffer(image.constBits(), np.uint8)
@@ -145,7 +145,7 @@ def test_a_chosen_folder_is_described_and_opened_only_when_confirmed(module, sam
     assert column(module.open.memberTable, 1) == ["3"] * 6
     assert module.open.patternEdit.placeholderText == "members/{member}/{case}"
     assert module.open.problemList.isHidden()
-    assert colours(picture(module.widgets["open"], "open")) > 20
+    assert picture_colours(picture(module.widgets["open"], "open")) > 20
     module.open.confirmButton.click()
     assert module.scene.case == "phantom_000" and module.open.againButton.enabled
 
@@ -155,7 +155,7 @@ def test_problems_are_listed_and_nothing_can_be_opened(module, tmp_path, monkeyp
     module.open.addFolderButton.click()
     assert module.open.problemList.count == 1 and not module.open.problemList.isHidden()
     assert not module.open.confirmButton.enabled
-    assert colours(picture(module.widgets["open"], "open_problem")) > 20
+    assert picture_colours(picture(module.widgets["open"], "open_problem")) > 20
     module.open.clearFoldersButton.click()
     assert module.open.folderList.count == 0 and module.open.problemList.isHidden()
 
@@ -168,7 +168,7 @@ def test_the_first_case_is_on_screen_with_its_structures_layers_and_views(opened
     assert column(look.layerTable, 1) == ["V", "R", "1", "2", "3", "4", "5", "6"]
     ((_, shown),) = opened.scene.views
     assert len(shown) == 6
-    assert colours(picture(opened.widgets["look"], "look")) > 20
+    assert picture_colours(picture(opened.widgets["look"], "look")) > 20
 
 
 def test_next_case_and_next_structure_do_what_they_say(opened):
@@ -234,7 +234,7 @@ def test_a_clean_up_is_previewed_clicked_to_applied_and_exported(opened, tmp_pat
     jumps = len(opened.scene.jumps)
     ensemble.componentTable.wrapped.cellClicked.emit(0, 1)
     assert len(opened.scene.jumps) == jumps + 1
-    assert colours(picture(opened.widgets["ensemble"], "ensemble")) > 20
+    assert picture_colours(picture(opened.widgets["ensemble"], "ensemble")) > 20
     ensemble.applyButton.click()
     assert opened.scene.kept == ["majority for each label of 1 · shell · minimum size"]
     assert column(ensemble.componentTable, 1) == []
