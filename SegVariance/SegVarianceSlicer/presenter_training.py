@@ -15,7 +15,7 @@ from SegVarianceLib.plan.runs import Run
 from . import study_process as study_states
 from .child_process import Ended, Process, Runner
 from .environment import Worker
-from .state_training import RunRow, TrainingState, TrainingWishes, arguments_of, duration_text
+from .state_training import RunRow, TrainingState, TrainingWishes, arguments_of, duration_text, wishes_of_study
 from .study_process import FollowedStudy, RunProgress, kill_worker, refusal
 
 STAGES = {
@@ -81,12 +81,12 @@ class TrainingPresenter:
         """Follow a study, whoever started it: from here, from a terminal, or from a Slicer that was closed since."""
         try:
             followed = FollowedStudy(Path(folder))
+            wishes = wishes_of_study(followed.study)
         except (SegVarianceError, OSError) as error:
             self._say(problem=str(error))
             return
         self._followed = followed
         self._settings["study"] = str(followed.study.root)
-        wishes = replace(self.state.wishes, study=str(followed.study.root), dataset=followed.study.plan.dataset_folder)
         self._say(problem="", cost="", wishes=wishes)
 
     def start(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
+from SegVarianceLib.plan.study_folder import StudyFolder
 
 BUDGET_UNITS = ("minutes", "epochs", "steps")
 DEVICES = {
@@ -86,6 +87,27 @@ def wishes_of(arguments: Sequence[str]) -> TrainingWishes:
         except (KeyError, ValueError):
             raise SegVarianceError(f"{option}={value} is no argument of a study that this panel plans.") from None
     return TrainingWishes(dataset=dataset, study=study, **found)  # type: ignore[arg-type]
+
+
+def wishes_of_study(study: StudyFolder) -> TrainingWishes:
+    """What was wished when a study was planned, as far as its plan remembers: the length in steps, no table of patients."""
+    plan = study.plan
+    return TrainingWishes(
+        dataset=plan.dataset_folder,
+        study=str(study.root),
+        configuration=plan.configurations[0].name,
+        seeds=len(plan.seeds),
+        first_seed=min(plan.seeds),
+        folds=len(study.folds),
+        split_seed=plan.split_seed,
+        budget=plan.configurations[0].training.steps,
+        budget_unit="steps",
+        device=plan.device,
+        threads=plan.threads_per_run,
+        keep_probabilities=plan.keep_probabilities,
+        clean_up=plan.clean_up,
+        tolerance_mm=plan.tolerance_mm,
+    )
 
 
 @dataclass(frozen=True)

@@ -358,6 +358,22 @@ def test_planning_needs_a_dataset_and_a_folder(runner: ChildProcesses):
     assert not presenter.state.can_stop
 
 
+def test_an_opened_study_shows_what_it_was_planned_with(runner: ChildProcesses, study: StudyFolder):
+    presenter = TrainingPresenter(runner, lambda: HERE)
+    presenter.wish(seeds=99, device="cuda", budget=7, budget_unit="epochs", title="Another")
+    presenter.open_study(study.root)
+    assert presenter.state.wishes == TrainingWishes(
+        dataset="/data",
+        study=str(study.root),
+        seeds=2,
+        first_seed=1,
+        budget=10,
+        budget_unit="steps",
+        device="cpu",
+        clean_up="none",
+    )
+
+
 @pytest.mark.parametrize("content", [None, "{", '{"schema": 99}'])
 def test_a_folder_that_is_no_study_gives_one_sentence(runner: ChildProcesses, tmp_path: Path, content: str | None):
     if content is not None:
@@ -498,6 +514,10 @@ def test_a_study_planned_here_survives_a_kill_and_is_finished_by_a_panel_that_op
     assert first.state.can_start
     assert not first.state.can_plan
     assert not (root / "runs").exists()
+
+    planned = first.state.wishes
+    assert wishes_of(arguments_of(planned)) == planned
+    assert (planned.seeds, planned.folds, planned.budget, planned.device) == (2, 1, 30, "cpu")
 
     first.start()
     wait_for(lambda: any(run.step for run in first.state.runs), first.tick, 90)

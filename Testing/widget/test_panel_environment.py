@@ -11,7 +11,7 @@ import qt
 import slicer
 from SegVarianceSlicer.child_process import ChildProcesses
 from SegVarianceSlicer.environment import READY, Home
-from SegVarianceSlicer.panels.environment import EnvironmentPanel, Settings
+from SegVarianceSlicer.panels.environment import EnvironmentPanel
 from SegVarianceSlicer.presenter_environment import EnvironmentPresenter
 
 
@@ -103,19 +103,3 @@ def test_a_python_of_the_users_own_is_refused_in_a_sentence_if_it_is_none(panel,
     idle(panel)
     assert panel.ui.problemLabel.text.startswith("/bin/false is not used.")
     assert panel.ui.builtButton.isHidden()
-
-
-def test_settings_outlive_who_wrote_them_and_leave_those_of_others_alone(tmp_path):
-    def stored():
-        return qt.QSettings(str(tmp_path / "slicer.ini"), qt.QSettings.IniFormat)
-
-    others = stored()
-    others.setValue("Modules/Home", "Data")
-    first = Settings(others)
-    first.update({"folder": "/here", "python": "/usr/bin/python3"})
-    others.sync()
-    second = Settings(stored())
-    assert dict(second) == {"folder": "/here", "python": "/usr/bin/python3"}
-    assert second.pop("python") == "/usr/bin/python3"
-    assert second.get("python", "none") == "none"
-    assert stored().value("Modules/Home") == "Data"

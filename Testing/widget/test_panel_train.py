@@ -205,6 +205,7 @@ def test_a_worker_killed_with_minus_nine_is_dead_on_screen_also_after_the_module
     first.ui.openStudyButton.click()
     again = opened()
     for panel in (first, again):
+        assert panel.ui.seedsSpin.text == "2 seeds"
         assert panel.ui.sentenceLabel.text.startswith("Training: 0 of 2 trainings done")
         assert (panel.ui.stopButton.enabled, panel.ui.startButton.enabled) == (True, False)
         assert column(panel.ui.runTable, 1) == ["training", "waiting"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import qt
@@ -12,32 +11,6 @@ from ..environment import COMPUTE
 from ..presenter_environment import EnvironmentPresenter
 from ..state_environment import EnvironmentState
 from .filling import chosen_in, fill_combo
-
-
-class Settings(MutableMapping[str, str]):
-    """Text that outlives Slicer: one group of a QSettings, such as ``slicer.app.userSettings()``, as a dictionary."""
-
-    def __init__(self, settings: Any, group: str = "SegVariance"):
-        self._settings, self._group = settings, group + "/"
-
-    def __getitem__(self, key: str) -> str:
-        if not self._settings.contains(self._group + key):
-            raise KeyError(key)
-        return str(self._settings.value(self._group + key))
-
-    def __setitem__(self, key: str, value: str) -> None:
-        self._settings.setValue(self._group + key, value)
-
-    def __delitem__(self, key: str) -> None:
-        self[key]
-        self._settings.remove(self._group + key)
-
-    def __iter__(self) -> Iterator[str]:
-        names = [str(name) for name in self._settings.allKeys()]
-        return iter([name.removeprefix(self._group) for name in names if name.startswith(self._group)])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
 
 
 class EnvironmentPanel:
