@@ -41,6 +41,12 @@ from SegVarianceSlicer.presenter_environment import EnvironmentPresenter
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(autouse=True)
+def library_in_its_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the application, the library lies in a folder without torch, and not among the packages of the Python at hand."""
+    monkeypatch.setattr("SegVarianceSlicer.environment.LIBRARY_ROOT", ROOT)
+
+
 @pytest.fixture
 def runner() -> Iterator[ChildProcesses]:
     processes = ChildProcesses()
