@@ -92,7 +92,7 @@ class EnsemblePresenter:
             return
         try:
             self.session.scene.save(Path(path), self._title(), self.session.result)
-        except SegVarianceError as error:
+        except (SegVarianceError, OSError) as error:
             self._set(replace(self.state, problem=str(error)))
             return
         self._set(replace(self.state, kept=f"Wrote {path}.", problem=""))
@@ -137,7 +137,7 @@ class EnsemblePresenter:
         try:
             votes.select(ticked)
             result = self._combined(state.rule, ticked, opened, votes)
-        except SegVarianceError as error:
+        except (SegVarianceError, OSError) as error:
             votes.select(each.key for each in self.state.members or state.members if each.ticked)
             self._set(replace(self.state, problem=str(error)))
             return

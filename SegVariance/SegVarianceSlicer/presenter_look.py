@@ -176,7 +176,7 @@ class LookPresenter:
         """Do something and take ``changes`` over, or say in a sentence why it could not be done."""
         try:
             act()
-        except SegVarianceError as error:
+        except (SegVarianceError, OSError) as error:
             self._set(replace(self.state, problem=str(error)))
             return False
         self._set(replace(self.state, problem="", **changes))  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ class OpenPresenter:
                 Path(images) if images else None,
                 Path(references) if references else None,
             )
-        except SegVarianceError as error:
+        except (SegVarianceError, OSError) as error:
             self._set(replace(asked, problems=sentences(error)))
             return
         self._set(_described(asked, self._found))
@@ -51,7 +51,7 @@ class OpenPresenter:
             return
         try:
             self.session.use(self._found, self._case)
-        except SegVarianceError as error:
+        except (SegVarianceError, OSError) as error:
             self._set(replace(self.state, problems=sentences(error)))
         else:
             self._set(_described(self.state, self._found))
@@ -64,14 +64,16 @@ class OpenPresenter:
         try:
             after = refresh(before)
             after.require_sound()
-        except SegVarianceError as error:
+        except (SegVarianceError, OSError) as error:
             self._set(replace(self.state, problems=sentences(error)))
             return
         new = len(landed(before, after))
         self._found = after
         self.session.update(after)
         awaited = f", {after.awaited} more are planned" if after.awaited else ""
-        self._set(replace(_described(self.state, after), landed=f"{new} new label maps have landed{awaited}."))
+        self._set(
+            replace(_described(self.state, after), landed=f"{_count(new, 'new label map')} landed since{awaited}.")
+        )
 
     def _follow(self) -> None:
         self._set(replace(self.state, is_open=self.session.review is not None))
@@ -97,12 +99,17 @@ def _described(asked: OpenState, review: Review) -> OpenState:
 
 
 def _in_words(review: Review) -> str:
-    cases = len(review.cases)
+    counted = _count(len(review.members), "member")
+    if review.ensembles:
+        counted += f" and {_count(len(review.ensembles), 'ensemble')}"
     images = sum(bool(case.images) for case in review.cases)
     references = sum(case.label is not None for case in review.cases)
     structures = ", ".join(structure.name for structure in review.labels.structures) or "none"
     return (
-        f"{review.title}: {' and '.join(review.kinds)}. {len(review.members)} members"
-        f"{f' and {len(review.ensembles)} ensembles' if review.ensembles else ''}, {cases} cases; "
+        f"{review.title}: {' and '.join(review.kinds)}. {counted}, {_count(len(review.cases), 'case')}; "
         f"images of {images} and references of {references} of them. Structures: {structures} (from {review.labels_from})."
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -180,7 +180,7 @@ class ReviewSession:
             changed()
 
 
-def sentences(error: SegVarianceError) -> tuple[str, ...]:
+def sentences(error: SegVarianceError | OSError) -> tuple[str, ...]:
     """One sentence for each thing that is wrong."""
     return tuple(map(str, error.problems)) if isinstance(error, ProblemsFound) else (str(error),)
 

@@ -76,7 +76,8 @@ class ReviewScene:
             self._fit()
 
     def has(self, key: str) -> bool:
-        return key in self._nodes
+        """Whether the layer is in the scene; the user may have taken it away."""
+        return key in self._nodes and bool(self.scene.IsNodePresent(self._nodes[key]))
 
     def put(self, key: str, folder: str, title: str, label_map: np.ndarray) -> None:
         """Add a layer, or replace it where it stands."""
@@ -146,7 +147,7 @@ class ReviewScene:
             self._nodes[key]: number
             for number, (_, keys) in enumerate(self._views)
             for key in keys
-            if key in self._nodes  # of another case just opened they come one after the other
+            if self.has(key)  # of another case just opened they come one after the other
         }
         for node in layers.shown:
             if node not in where:

@@ -132,3 +132,18 @@ def test_after_the_scene_was_cleared_the_folder_is_opened_again(mrml, views, sam
     assert names(mrml.scene) == []
     review.open.confirm()
     assert review.open.state.problems == () and "phantom_000 · vote" in names(mrml.scene)
+
+
+def test_a_layer_that_the_user_removed_comes_back_when_it_is_ticked_and_breaks_nothing(mrml, views, sample):
+    review = Review(mrml, sample)
+    mrml.scene.RemoveNode(mrml.scene.GetFirstNodeByName("phantom_000 · vote"))
+    mrml.scene.RemoveNode(mrml.scene.GetFirstNodeByName("phantom_000 · MRI"))
+    review.ensemble.tick(review.ensemble.state.members[0].key, False)
+    review.look.tick("vote", False)
+    review.look.tick("vote", True)
+    review.look.choose_image("MRI")
+    assert review.look.state.problem == ""
+    assert "phantom_000 · vote" in names(mrml.scene, only_shown=True)
+    assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI"]
+    review.look.next_case(1)
+    assert not any(name.startswith("phantom_000") for name in names(mrml.scene))

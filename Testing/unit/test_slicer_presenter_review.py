@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from SegVarianceLib.ensemble.rules import majority
 from SegVarianceLib.review.labelling import BRATS_REGIONS, labels_of_values
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
+from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember
 from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter
 from SegVarianceSlicer.presenter_look import LookPresenter
 from SegVarianceSlicer.presenter_open import OpenPresenter
@@ -188,7 +190,7 @@ def test_what_has_landed_since_is_counted_and_the_case_stays_on_screen(module, f
     write_label_map(folder / "d" / "p.nii.gz", MEMBERS["a"], GRID)
     module.look.choose_case("q")
     module.open.look_again()
-    assert module.open.state.landed == "1 new label maps have landed."
+    assert module.open.state.landed == "1 new label map landed since."
     assert module.session.opened.case.id == "q"
     module.look.choose_case("p")
     assert "set/d" in {layer.key for layer in module.look.state.layers}
@@ -343,3 +345,24 @@ def test_a_closed_scene_leaves_the_panels_empty_and_the_folder_can_be_opened_aga
     assert not module.open.state.is_open
     module.opened(folder)
     assert module.look.state.case == "p" and module.ensemble.state.result == "3 of 3 members vote."
+
+
+def test_every_field_of_a_saved_scene_comes_back(folder):
+    (folder / "mri").mkdir()
+    for case in "pq":
+        write_map(folder / "mri" / f"{case}.nii.gz", np.zeros(GRID.shape_zyx), GRID)
+    before, after = Module(), Module()
+    before.open.look_into((str(folder),), "{member}/{case}", str(folder / "mri"), str(folder / "labels"))
+    before.open.confirm()
+    before.look.choose_case("q")
+    before.ensemble.choose_rule("region")
+    before.ensemble.tick("set/b", False)
+    node = SimpleNamespace()
+    remember(node, ReviewPresenters(before.session, before.open, before.ensemble))
+    recall(node, ReviewPresenters(after.session, after.open, after.ensemble))
+    assert after.scene.case is None, "nothing is opened unasked"
+    after.open.confirm()
+    assert vars(after.open.state) == vars(before.open.state)
+    assert after.session.opened.case.id == "q"
+    assert after.ensemble.state == before.ensemble.state
+    np.testing.assert_array_equal(after.scene.layers[VOTE], before.scene.layers[VOTE])
