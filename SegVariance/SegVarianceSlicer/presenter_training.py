@@ -95,10 +95,14 @@ class TrainingPresenter:
             self._run("Starting", ["run", str(self._followed.study.root), "--detach"], self._started)
 
     def stop(self) -> None:
-        """Ask the worker to stop; it is killed if it does not. Nothing is lost either way."""
-        if self._followed is not None:
-            self._stop_until = time.monotonic() + _STOP_PATIENCE_S
+        """Ask the worker to stop; it is killed if it does not, or if nothing is left to ask it with. Nothing is lost."""
+        if self._followed is None or self._command is not None:
+            return
+        if self._worker() is None:
+            kill_worker(self._followed.study)
+        else:
             self._run("Stopping", ["stop", str(self._followed.study.root)], self._stopped)
+            self._stop_until = time.monotonic() + _STOP_PATIENCE_S
 
     def tick(self) -> None:
         """Bring everything up to date with the commands and the study folder."""

@@ -463,13 +463,16 @@ def test_a_study_whose_folder_vanishes_is_let_go_with_a_sentence(runner: ChildPr
     assert not presenter.state.can_start
 
 
-def test_a_worker_is_stopped_even_when_its_environment_is_gone(runner: ChildProcesses, study: StudyFolder):
+@pytest.mark.parametrize("environment", [None, Worker(Path("/no/such/python"))])
+def test_a_worker_is_stopped_even_when_its_environment_is_gone(
+    runner: ChildProcesses, study: StudyFolder, environment: Worker | None
+):
     script = "import subprocess; subprocess.Popen(['sleep', '60']).wait()"
     worker = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     wait_for(lambda: bool(psutil.Process(worker.pid).children()), lambda: None, 20)
     below = psutil.Process(worker.pid).children()[0]
     record_worker(study, worker.pid, psutil.Process(worker.pid).create_time())
-    presenter = TrainingPresenter(runner, lambda: Worker(Path("/no/such/python")), lambda state: None)
+    presenter = TrainingPresenter(runner, lambda: environment, lambda state: None)
     presenter.open_study(study.root)
     assert presenter.state.can_stop
     presenter.stop()
