@@ -50,6 +50,7 @@ class ReviewScene:
         self._image: Any = None
         self._map: Any = None
         self._layout_before: int | None = None
+        self._place: Sequence[float] | None = None
 
     def open(self, case: str, geometry: Geometry, labels: LabelSet) -> None:
         """Take the layers of the case before away and begin with another."""
@@ -63,7 +64,7 @@ class ReviewScene:
 
     def forget(self) -> None:
         """The scene was closed and the nodes with it."""
-        self._layers = self._image = self._map = self._layout_before = None
+        self._layers = self._image = self._map = self._layout_before = self._place = None
         self._nodes, self._views = {}, []
 
     def set_image(self, title: str, array: np.ndarray) -> None:
@@ -114,6 +115,7 @@ class ReviewScene:
         self._show_volumes()
 
     def jump(self, lps_mm: Sequence[float]) -> None:
+        self._place = lps_mm
         jump_to(self.scene, lps_mm)
 
     def keep(self, title: str, label_map: np.ndarray) -> None:
@@ -174,12 +176,15 @@ class ReviewScene:
         return side_by_side([label for label, _ in self._views]) if len(self._views) > 1 else ()
 
     def _fit(self) -> None:
+        """Fill the views with the image, and look again at the place that was looked at."""
         if self._side_by_side:
             fit(self.application, self._side_by_side)
-            return
-        logics = self.application.GetSliceLogics()
-        for number in range(logics.GetNumberOfItems()):
-            logics.GetItemAsObject(number).FitSliceToBackground()
+        else:
+            logics = self.application.GetSliceLogics()
+            for number in range(logics.GetNumberOfItems()):
+                logics.GetItemAsObject(number).FitSliceToBackground()
+        if self._place is not None:
+            jump_to(self.scene, self._place)
 
     def _own_views(self) -> None:
         if self._layout_before is not None:
@@ -189,7 +194,7 @@ class ReviewScene:
     def _remove_layers(self) -> None:
         if self._layers is not None:
             self._layers.close()
-        self._layers = self._image = self._map = None
+        self._layers = self._image = self._map = self._place = None
         self._nodes = {}
 
     def _open_layers(self) -> CaseLayers:

@@ -147,3 +147,13 @@ def test_a_layer_that_the_user_removed_comes_back_when_it_is_ticked_and_breaks_n
     assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI"]
     review.look.next_case(1)
     assert not any(name.startswith("phantom_000") for name in names(mrml.scene))
+
+
+def test_other_views_look_at_the_same_place(mrml, views, sample):
+    review = Review(mrml, sample)
+    point = (4.0, -6.0, 3.0)
+    review.session.go_to("phantom_000", "core", point)
+    for arrangement in ("against", "overlay", "beside"):
+        review.look.arrange(arrangement)
+        matrix = views[0].logic.GetSliceNode().GetSliceToRAS()
+        assert [matrix.GetElement(row, 3) for row in range(3)] == pytest.approx([-4.0, 6.0, 3.0], abs=0.51), arrangement
