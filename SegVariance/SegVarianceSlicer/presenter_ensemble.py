@@ -106,7 +106,7 @@ class EnsemblePresenter:
             self._components, self._listed = None, {}
             self._set(EnsembleState())
             return
-        rules = _rules(opened)
+        rules, wanted = _rules(opened), self.state.rule
         structures = tuple(structure.name for structure in opened.labels.structures)
         before = {each.key: each.ticked for each in self.state.members}
         if self._preferred:
@@ -118,7 +118,7 @@ class EnsemblePresenter:
             replace(
                 self.state,
                 rules=rules,
-                rule=self.state.rule if self.state.rule in {rule.id for rule in rules} else rules[0].id,
+                rule=BY_LABEL,
                 members=members,
                 structures=structures,
                 structure=self.state.structure if self.state.structure in structures else next(iter(structures), ""),
@@ -128,6 +128,8 @@ class EnsemblePresenter:
                 can_apply=True,
             )
         )
+        if wanted != BY_LABEL and wanted in {rule.id for rule in rules}:
+            self.choose_rule(wanted)  # apart from the vote by label, which cannot fail: files may be unreadable
 
     def _vote(self, state: EnsembleState) -> None:
         opened, votes = self.session.opened, self.session.votes
@@ -138,7 +140,7 @@ class EnsemblePresenter:
             votes.select(ticked)
             result = self._combined(state.rule, ticked, opened, votes)
         except (SegVarianceError, OSError) as error:
-            votes.select(each.key for each in self.state.members or state.members if each.ticked)
+            votes.select(each.key for each in self.state.members if each.ticked)
             self._set(replace(self.state, problem=str(error)))
             return
         self.session.set_result(result)

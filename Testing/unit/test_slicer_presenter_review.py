@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
-from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map
+from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map, write_probabilities
 from SegVarianceLib.ensemble.rules import majority
+from SegVarianceLib.review.description import Review
 from SegVarianceLib.review.labelling import BRATS_REGIONS, labels_of_values
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
@@ -296,6 +299,41 @@ def test_votes_by_label_and_by_region_are_offered_and_their_difference_is_said(t
     assert module.scene.layers[VOTE][6, 8, 8] == 2
     module.look.choose_map("difference")
     assert module.scene.map[1].sum() == 2
+
+
+def with_probabilities(review: Review, folder: Path, foreground: dict[str, float]) -> Review:
+    """Members that kept the probability of label 1 at one voxel; elsewhere they are sure of background."""
+    members = []
+    for member in review.members:
+        probabilities = np.zeros((2, *GRID.shape_zyx), dtype=np.float32)
+        probabilities[1, 1, 2, 3] = foreground[member.name]
+        probabilities[0] = 1 - probabilities[1]
+        path = folder / f"{member.name}.nrrd"
+        write_probabilities(path, quantise_probabilities(probabilities), GRID, ("background", "label_1"))
+        members.append(replace(member, probabilities={"p": path}))
+    return replace(review, members=tuple(members))
+
+
+def test_where_members_kept_probabilities_their_mean_is_offered_and_may_outvote_the_majority(tmp_path):
+    drawn = np.zeros(GRID.shape_zyx, dtype=np.uint8)
+    for name in "abc":  # one of three draws the voxel
+        drawn[1, 2, 3] = name == "a"
+        write_label_map(tmp_path / "t" / name / "p.nii.gz", drawn, GRID)
+    module = Module().opened(tmp_path / "t")
+    assert [rule.id for rule in module.ensemble.state.rules] == ["label"]
+    review = with_probabilities(module.session.review, tmp_path, {"a": 1.0, "b": 0.4, "c": 0.4})
+    module.session.use(review)
+    assert [rule.id for rule in module.ensemble.state.rules] == ["label", "mean"]
+    assert not module.scene.layers[VOTE].any()
+    module.ensemble.choose_rule("mean")
+    assert np.argwhere(module.scene.layers[VOTE]).tolist() == [[1, 2, 3]]
+    (tmp_path / "b.nrrd").write_bytes(b"")
+    module.ensemble.tick("t/c", False)
+    assert "b.nrrd" in module.ensemble.state.problem
+    assert all(member.ticked for member in module.ensemble.state.members)
+    assert module.session.votes.selected == ("t/a", "t/b", "t/c"), "what is on screen still votes"
+    module.session.use(review)
+    assert "b.nrrd" in module.ensemble.state.problem and module.ensemble.state.rule == "label"
 
 
 def test_what_a_clean_up_would_take_is_listed_in_ml_and_clicked_to(module):
