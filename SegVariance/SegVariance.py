@@ -140,7 +140,9 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         settings = Settings(slicer.app.userSettings(), "SegVariance")
         variables = slicer.util.startupEnvironment()
         self.environment = EnvironmentPresenter(self._processes, settings, variables=variables)
-        self.training = TrainingPresenter(self._processes, self.environment.worker, landed=self._on_landed)
+        self.training = TrainingPresenter(
+            self._processes, self.environment.worker, landed=self._on_landed, settings=settings
+        )
 
     def enter(self):
         self._recall()
@@ -177,7 +179,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_landed(self, run, cases):
         """New predictions of a study that trains: they appear where it is open."""
-        review, study = self.session.review, self.training.state.wishes.study
+        review, study = self.session.review, self.training.state.study
         if review is not None and Path(study) in review.request.paths:
             self.opening.look_again()
 
@@ -186,14 +188,14 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         node = self.logic.getParameterNode()
         remember(node, self._presenters)
-        node.study = self.training.state.wishes.study
+        node.study = self.training.state.study
 
     def _recall(self, caller=None, event=None):
         if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsImporting():
             return
         node = self.logic.getParameterNode()
         recall(node, self._presenters)
-        if node.study not in ("", self.training.state.wishes.study) and (Path(node.study) / "plan.json").is_file():
+        if node.study not in ("", self.training.state.study) and (Path(node.study) / "plan.json").is_file():
             self.training.open_study(node.study)
 
     def _on_scene_closes(self, caller=None, event=None):
