@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import qt
@@ -84,7 +85,9 @@ def test_a_build_shows_its_log_can_be_cancelled_and_offers_repair(panel, asked, 
     assert panel.ui.buildButton.enabled
 
 
-def test_a_broken_environment_is_said_in_a_sentence_after_check(panel, picture):
+def test_a_broken_environment_is_said_in_a_sentence_after_check(panel, picture, monkeypatch):
+    root = Path(__file__).resolve().parents[2]  # as in the application, a folder without torch
+    monkeypatch.setattr("SegVarianceSlicer.environment.LIBRARY_ROOT", root)
     home = Home(panel._presenter.home.folder)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home.folder / "venv")], check=True)
     home.mark(READY)
