@@ -10,7 +10,6 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 import slicer
 
-from ..core.labels import LabelSet, Structure
 from .arrays import ras_mm
 
 _LAYOUT_ID = 7400  # the application's own end at about 500, and other extensions count up from there
@@ -118,14 +117,6 @@ def jump_to(scene: Any, lps_mm: Sequence[float]) -> None:
     slicer.vtkMRMLSliceNode.JumpAllSlices(
         scene, *ras_mm(np.asarray(lps_mm)).tolist(), slicer.vtkMRMLSliceNode.CenteredJumpSlice
     )
-
-
-def structure_beside(labels: LabelSet, name: str | None, step: int, present: frozenset[str]) -> Structure | None:
-    """The next (``step`` 1) or previous (-1) structure after ``name`` that is ``present``, round and round; None if none is."""
-    names = [structure.name for structure in labels.structures]
-    start = names.index(name) if name in names else (-1 if step > 0 else 0)
-    around = [labels.structures[(start + step * count) % len(names)] for count in range(1, len(names) + 1)]
-    return next((structure for structure in around if structure.name in present), None)
 
 
 def _layout_node(scene: Any) -> Any:

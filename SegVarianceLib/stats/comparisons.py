@@ -98,14 +98,20 @@ def comparison_steps(
     ranking = None
     columns = tuple(dict.fromkeys((metric, *further_metrics)))
     for before, column in enumerate(columns):
-        d0 = smallest_difference if column == metric else None
-        cubes = {name: _cube(table, name, metric_of_column(column), made.ensembles) for name in recipes}
+        primary_here = column == metric
+        d0 = smallest_difference if primary_here else None
+        try:
+            cubes = {name: _cube(table, name, metric_of_column(column), made.ensembles) for name in recipes}
+        except SegVarianceError as error:
+            if primary_here:
+                raise
+            made.sentences[str(error)] = None  # a column that is nobody's question must not cost the answer
+            continue
         structures = _structures(list(cubes.values()))
         wanted = structures[0] if structure is None else structure
-        if wanted not in structures:
+        if primary_here and wanted not in structures:
             raise SegVarianceError(f"Not all of them have the structure {wanted!r}. All have: {', '.join(structures)}.")
-        primary_here = column == metric
-        for done, name in enumerate(dict.fromkeys((wanted, *structures))):
+        for done, name in enumerate(dict.fromkeys((wanted, *structures) if primary_here else structures)):
             yield (before + done / len(structures)) / len(columns)
             asked = primary_here and name == wanted
             (primary if asked else others).extend(made.all_pairs(cubes, name, d0, asked))

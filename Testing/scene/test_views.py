@@ -30,7 +30,6 @@ from SegVarianceLib.scene.views import (
     show_volumes,
     side_by_side,
     slice_node,
-    structure_beside,
 )
 
 STORED = Path(__file__).parent / "pictures"
@@ -101,17 +100,6 @@ def test_views_are_linked_and_all_jump_to_a_point_of_the_patient(mrml, geometry,
         matrix = view.logic.GetSliceNode().GetSliceToRAS()
         centre = [matrix.GetElement(row, 3) for row in range(3)]
         assert centre == pytest.approx(ras_mm(point).tolist(), abs=1e-6)
-
-
-def test_the_next_structure_passes_over_those_that_are_absent(tumour):
-    present = frozenset({"necrosis", "enhancing"})
-    assert structure_beside(tumour, "necrosis", 1, present).name == "enhancing"
-    assert structure_beside(tumour, "enhancing", 1, present).name == "necrosis"
-    assert structure_beside(tumour, "necrosis", -1, present).name == "enhancing"
-    assert structure_beside(tumour, None, 1, present).name == "necrosis"
-    assert structure_beside(tumour, None, -1, present).name == "enhancing"
-    assert structure_beside(tumour, "necrosis", 1, frozenset({"necrosis"})).name == "necrosis"
-    assert structure_beside(tumour, "edema", 1, frozenset()) is None
 
 
 def coloured(picture):

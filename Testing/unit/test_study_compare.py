@@ -138,6 +138,20 @@ def test_one_family_of_corrections_on_terminal_and_in_the_report(
     assert len(terminal) == 5
 
 
+def test_a_metric_that_nobody_asked_for_never_costs_the_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [*scores_of("new", 0.05), *scores_of("old", 0.0)]
+    unknown = [s._replace(metric="assd") for s in lines]
+    of_one_alone = [s._replace(metric="iou") for s in lines if s.configuration == "new"]
+    given = written(tmp_path / "scores.csv", lines, unknown, of_one_alone)
+    assert main(["compare", given, "--structure", "a"]) == 0
+    text = said(capsys)
+    assert "new is better beyond re-training luck" in text
+    assert "'assd' belongs to no known metric" in text
+    assert "no 'iou' of configuration 'old'" in text
+
+
 def test_every_exclusion_is_printed_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     absent = [
         s._replace(value=None, note="agreed absent")
