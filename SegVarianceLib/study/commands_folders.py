@@ -116,6 +116,10 @@ def score(arguments: Namespace) -> int:
         out.print(f"{len(references.keys() - predicted)} references without any prediction are left out.")
         references = {case_id: path for case_id, path in references.items() if case_id in predicted}
     patients = None if arguments.groups is None else read_groups(Path(arguments.groups), arguments.group_column)
+    if patients is not None and (missing := sorted(references.keys() - patients.keys())):
+        raise SegVarianceError(
+            f"{arguments.groups} names no group for {len(missing)} of {len(references)} cases, the first is {missing[0]!r}. Add them."
+        )
     with progress_bar() as progress:
         scores = score_members(
             members, references, labels, arguments.tolerance_mm, lambda done, of: progress("Scores", done, of)

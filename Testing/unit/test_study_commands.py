@@ -166,3 +166,24 @@ def test_the_help_lists_every_command_as_a_table_of_contents(capsys: pytest.Capt
     for command in choices:
         assert f"  {command} " in printed or f"also: {command}" in printed
     assert CONTENTS in printed
+
+
+def test_images_of_one_patient_are_named_when_scored_and_none_may_lack(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups, scores = folders / "groups.csv", folders / "scores.csv"
+    given = ["score", *members(folders), "--references", str(folders / "references"), "--output", str(scores)]
+    groups.write_text("case,patient\ncase_0,ann\ncase_1,ann\ncase_2,bob\n")
+    asked = [*given, "--groups", str(groups), "--group-column", "patient"]
+    assert main(asked) == 2
+    assert "names no group for 1 of 4 cases, the first is 'case_3'" in " ".join(capsys.readouterr().err.split())
+    assert not scores.exists()
+    groups.write_text(groups.read_text() + "case_3,cleo\n")
+    assert main(asked) == 0
+    with open(scores, newline="") as file:
+        assert {(row["case"], row["patient"]) for row in csv.DictReader(file)} == {
+            ("case_0", "ann"),
+            ("case_1", "ann"),
+            ("case_2", "bob"),
+            ("case_3", "cleo"),
+        }
