@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.dataset.labelling import regions_of
 from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
+from SegVarianceLib.ensemble.running_votes import LABEL_RULE, REGION_RULE, RunningVotes
 from SegVarianceLib.review.components import Component, Components
-from SegVarianceLib.review.labelling import regions_of
 from SegVarianceLib.review.open_case import OpenCase
 from SegVarianceLib.review.probabilities import mean_of_probabilities
-from SegVarianceLib.review.votes import LABEL_RULE, REGION_RULE, RunningVotes
 
 from .presenter_review import ReviewSession, structure_named, title_of
 from .state_review import Choice, EnsembleState, Layer, ListedComponent, StructureVolume

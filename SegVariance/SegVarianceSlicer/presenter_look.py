@@ -9,7 +9,7 @@ import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.dataset.image_io import read_geometry, read_image
-from SegVarianceLib.review.labelling import regions_of
+from SegVarianceLib.dataset.labelling import regions_of
 
 from .presenter_review import REFERENCE, VOTE, ReviewSession, title_of
 from .state_review import Choice, Layer, LookState

@@ -12,10 +12,10 @@ from SegVarianceLib.core.errors import ProblemsFound, SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.image_io import read_label_map
+from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.review.description import Review, ReviewMember
 from SegVarianceLib.review.open_case import OpenCase, read_case
 from SegVarianceLib.review.places import structure_centre_mm
-from SegVarianceLib.review.votes import RunningVotes
 from SegVarianceLib.scene.names import member_title
 
 REFERENCE, VOTE = "reference", "vote"

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.report.content import ReportContent
 from SegVarianceLib.report.report import write_report
@@ -17,7 +18,6 @@ from SegVarianceLib.review.case_scores import score_against
 from SegVarianceLib.review.description import Review
 from SegVarianceLib.review.open_case import OpenCase, read_case
 from SegVarianceLib.review.places import worst_place
-from SegVarianceLib.review.votes import RunningVotes
 from SegVarianceLib.stats.study_statistics import study_statistics
 
 from .presenter_review import ReviewSession, structure_named

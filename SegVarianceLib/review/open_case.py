@@ -16,9 +16,9 @@ from ..core.labels import LabelSet
 from ..dataset.case import Case
 from ..dataset.grids import grid_problems
 from ..dataset.image_io import read_geometry, read_label_map
+from ..dataset.labelling import with_values
+from ..ensemble.member_maps import MemberMaps
 from .description import Review, ReviewMember
-from .labelling import with_values
-from .member_maps import MemberMaps
 
 Progress = Callable[[int, int], object]
 """Called with the number of label maps read and of all."""

@@ -11,12 +11,12 @@ from ..core.labels import LabelSet, Structure
 from ..dataset.case import Case
 from ..dataset.grids import read_or_note
 from ..dataset.image_io import read_label_map
+from ..dataset.labelling import labels_of_values
 from .agreement import HeaderChecks
 from .description import Found, Request, Review, ReviewMember
 from .from_folders import find_in_folder
 from .from_nnunet import find_in_results, trainer_folders
 from .from_study import find_in_study, is_study
-from .labelling import labels_of_values
 
 _MOST_SAMPLED = 8
 """So many label maps are read, of one case, where nothing says which values there are: half a second of a brain tumour."""

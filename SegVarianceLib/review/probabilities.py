@@ -13,9 +13,9 @@ from ..core.errors import SegVarianceError
 from ..core.geometry import Geometry
 from ..core.labels import LabelSet
 from ..dataset.image_io import read_probabilities
+from ..dataset.labelling import labels_of_values
 from ..ensemble.rules import labels_from_probabilities, mean_probability
 from .description import ReviewMember
-from .labelling import labels_of_values
 
 _KEY = "probabilities"
 

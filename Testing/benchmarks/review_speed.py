@@ -27,14 +27,14 @@ from scipy import ndimage
 from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.dataset.image_io import write_label_map
+from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values
 from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
 from SegVarianceLib.ensemble.rules import majority
+from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.review.case_scores import score_against
 from SegVarianceLib.review.components import Components
-from SegVarianceLib.review.labelling import BRATS_REGIONS, labels_of_values
 from SegVarianceLib.review.open_case import OpenCase, read_case
 from SegVarianceLib.review.opening import open_review
-from SegVarianceLib.review.votes import RunningVotes
 
 SHAPE = (155, 240, 240)
 GRID = Geometry(SHAPE[::-1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))

@@ -14,14 +14,14 @@ from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_probabilities
+from SegVarianceLib.dataset.labelling import BRATS_REGIONS
+from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.evaluation.evaluate import Member, score_members
 from SegVarianceLib.review.case_scores import score_against, score_against_reference
 from SegVarianceLib.review.description import Review, ReviewMember
-from SegVarianceLib.review.labelling import BRATS_REGIONS
 from SegVarianceLib.review.open_case import read_case
 from SegVarianceLib.review.opening import open_review
 from SegVarianceLib.review.probabilities import mean_of_probabilities
-from SegVarianceLib.review.votes import RunningVotes
 
 GRID = Geometry((8, 7, 6), (0.8, 1.0, 2.0), (5.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
 

@@ -14,9 +14,9 @@ from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map, write_probabilities
+from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values
 from SegVarianceLib.ensemble.rules import majority
 from SegVarianceLib.review.description import Review
-from SegVarianceLib.review.labelling import BRATS_REGIONS, labels_of_values
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
 from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember

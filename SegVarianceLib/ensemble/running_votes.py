@@ -11,9 +11,9 @@ import numpy as np
 
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet, Structure
-from ..ensemble.rules import labels_from_probabilities
-from .labelling import labels_of_values
+from ..dataset.labelling import labels_of_values
 from .member_maps import MemberMaps
+from .rules import labels_from_probabilities
 
 LABEL_RULE = "Majority for each label: the value with most votes; of equally many the smallest, background before all."
 REGION_RULE = (

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.labels import LabelSet, Structure
+from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values, regions_of, with_values
+from SegVarianceLib.ensemble.member_maps import MemberMaps
 from SegVarianceLib.ensemble.rules import majority
-from SegVarianceLib.review.labelling import BRATS_REGIONS, labels_of_values, regions_of, with_values
-from SegVarianceLib.review.member_maps import MemberMaps
-from SegVarianceLib.review.votes import RunningVotes
+from SegVarianceLib.ensemble.running_votes import RunningVotes
 
 VALUES = (0, 1, 2, 4)
 SHAPE = (3, 4, 5)
