@@ -13,7 +13,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet
 from SegVarianceLib.scene.export import SEGMENTATION, export_label_map, export_segmentation
-from SegVarianceLib.scene.layers import MOST_SHOWN, CaseLayers, Folder
+from SegVarianceLib.scene.layers import MOST_SHOWN, CaseLayers, Folder, remove_layers_left
 from SegVarianceLib.scene.maps import AGREEMENT, ENTROPY, MapKind
 from SegVarianceLib.scene.names import node_name
 from SegVarianceLib.scene.segmentations import add_segmentation
@@ -53,8 +53,9 @@ class ReviewScene:
         self._place: Sequence[float] | None = None
 
     def open(self, case: str, geometry: Geometry, labels: LabelSet) -> None:
-        """Take the layers of the case before away and begin with another."""
+        """Take the layers of the case before away, also those that came with a saved scene, and begin with another."""
         self._remove_layers()
+        remove_layers_left(self.scene)
         self._layers = CaseLayers(self.scene, case, geometry, labels)
 
     def close(self) -> None:
@@ -63,7 +64,8 @@ class ReviewScene:
         self._own_views()
 
     def forget(self) -> None:
-        """The scene was closed and the nodes with it."""
+        """The scene was closed and the nodes with it; the views are the user's own again."""
+        self._own_views()
         self._layers = self._image = self._map = self._layout_before = self._place = None
         self._nodes, self._views = {}, []
 
@@ -91,14 +93,14 @@ class ReviewScene:
 
     def arrange(self, views: Sequence[tuple[str, Sequence[str]]]) -> None:
         """Show the layers of each (label, keys) in a view of its own; of a single one in the user's own views."""
-        before = self._side_by_side
-        self._views = [(label, tuple(keys)) for label, keys in views]
-        if self._side_by_side:
-            layout = show_layout(self.scene, self._side_by_side)
+        before, wanted = self._side_by_side, _side_by_side([label for label, _ in views])
+        if wanted:
+            layout = show_layout(self.scene, wanted)
             if self._layout_before is None:
                 self._layout_before = layout
         else:
             self._own_views()
+        self._views = [(label, tuple(keys)) for label, keys in views]
         self._show_layers()
         self._show_volumes()
         if before != self._side_by_side:
@@ -117,6 +119,15 @@ class ReviewScene:
     def jump(self, lps_mm: Sequence[float]) -> None:
         self._place = lps_mm
         jump_to(self.scene, lps_mm)
+
+    def before_saving(self) -> None:
+        """A saved scene names the user's own layout: another Slicer would not know ours, and show no view at all."""
+        if self._layout_before is not None:
+            restore_layout(self.scene, self._layout_before)
+
+    def after_saving(self) -> None:
+        if self._layout_before is not None:
+            show_layout(self.scene, self._side_by_side)
 
     def keep(self, title: str, label_map: np.ndarray) -> None:
         """A segmentation node that stays when the case is closed."""
@@ -173,15 +184,15 @@ class ReviewScene:
     @property
     def _side_by_side(self) -> tuple[SliceView, ...]:
         """A slice view for each view of the arrangement; none where it is shown in the user's own views."""
-        return side_by_side([label for label, _ in self._views]) if len(self._views) > 1 else ()
+        return _side_by_side([label for label, _ in self._views])
 
     def _fit(self) -> None:
         """Fill the views with the image, and look again at the place that was looked at."""
         if self._side_by_side:
             fit(self.application, self._side_by_side)
         else:
-            logics = self.application.GetSliceLogics()
-            for number in range(logics.GetNumberOfItems()):
+            logics = self.application.GetSliceLogics()  # None where the application runs without its main window
+            for number in range(0 if logics is None else logics.GetNumberOfItems()):
                 logics.GetItemAsObject(number).FitSliceToBackground()
         if self._place is not None:
             jump_to(self.scene, self._place)
@@ -201,3 +212,7 @@ class ReviewScene:
         if self._layers is None:
             raise SegVarianceError("No case is open. Open a folder first.")
         return self._layers
+
+
+def _side_by_side(labels: Sequence[str]) -> tuple[SliceView, ...]:
+    return side_by_side(labels) if len(labels) > 1 else ()

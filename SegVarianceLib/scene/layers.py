@@ -29,6 +29,11 @@ _FILL = 0.15
 """Opacity of all fills together: six members must not paint over the image that one leaves to be seen."""
 
 
+_LAYER = "SegVariance.layer"
+"""Attribute of what layers are made of, in a saved scene too. A node holds its own name there: what the user clones or
+renames is the user's."""
+
+
 class Folder(StrEnum):
     """Folders of a case in the subject hierarchy."""
 
@@ -48,7 +53,7 @@ class CaseLayers:
         self.scene, self.case, self.geometry, self.labels = scene, case, geometry, labels
         self.colours = structure_colours(structure.name for structure in labels.structures)
         self._hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-        self._item = self._hierarchy.CreateFolderItem(self._hierarchy.GetSceneItemID(), case)
+        self._item = self._make_folder(self._hierarchy.GetSceneItemID(), case)
         self._nodes: list[Any] = []
         self._style_of: dict[Any, int] = {}
 
@@ -107,23 +112,14 @@ class CaseLayers:
         """Take one node of this case out of the scene, with its display and storage nodes and its hierarchy item."""
         self.hide(node)
         self._nodes.remove(node)
-        if self.scene.IsNodePresent(node):  # else the user, or a closed scene, took it away
-            helpers = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-            helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-            for each in (*filter(None, helpers), node):  # displays first: what shows an image keeps it alive
-                self.scene.RemoveNode(each)
-        if item := self._hierarchy.GetItemByDataNode(node):  # the application has removed it by itself
-            self._hierarchy.RemoveItem(item, False, False)
+        _remove(self.scene, self._hierarchy, node)
 
     def close(self) -> None:
         """Remove every node of this case from the scene. The folders stay if the user has put something there."""
         for node in tuple(self._nodes):
             self.remove(node)
-        if self._item not in self._below(self._hierarchy.GetSceneItemID()):
-            return
-        data = (self._hierarchy.GetItemDataNode(item) for item in self._below(self._item))
-        if not any(node is not None and self.scene.IsNodePresent(node) for node in data):
-            self._hierarchy.RemoveItem(self._item, False, True)
+        if self._item in _below(self._hierarchy, self._hierarchy.GetSceneItemID()):
+            _remove_empty_folder(self.scene, self._hierarchy, self._item)
 
     def _share_fill(self) -> None:
         """Also forgets what the user has taken out of the scene, which frees its line style."""
@@ -131,15 +127,15 @@ class CaseLayers:
         for node in self._style_of:
             node.GetDisplayNode().SetOpacity2DFill(_FILL / len(self._style_of))
 
-    def _below(self, item: int) -> list[int]:
-        found = vtk.vtkIdList()
-        self._hierarchy.GetItemChildren(item, found, True)
-        return [found.GetId(number) for number in range(found.GetNumberOfIds())]
-
     def _folder(self, folder: Folder) -> int:
         """Item of a folder of this case, made when it is first needed."""
         found = self._hierarchy.GetItemChildWithName(self._item, folder)
-        return found or self._hierarchy.CreateFolderItem(self._item, folder)
+        return found or self._make_folder(self._item, folder)
+
+    def _make_folder(self, parent: int, name: str) -> int:
+        item = self._hierarchy.CreateFolderItem(parent, name)
+        self._hierarchy.SetItemAttribute(item, _LAYER, name)
+        return item
 
     def _keep(self, node: Any, folder: int) -> Any:
         """Put a node into its folder. The application has made an item for it by itself, a bare scene has not."""
@@ -148,5 +144,48 @@ class CaseLayers:
             self._hierarchy.SetItemParent(item, folder)
         else:
             self._hierarchy.CreateItem(folder, node)
+        node.SetAttribute(_LAYER, node.GetName())
         self._nodes.append(node)
         return node
+
+
+def remove_layers_left(scene: Any) -> None:
+    """Take away layers that no CaseLayers knows any more: those that a saved scene brought back.
+
+    Folders stay if the user has put something there.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    for kind in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"):
+        nodes = [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
+        for node in nodes:
+            if node.GetAttribute(_LAYER) == node.GetName():
+                _remove(scene, hierarchy, node)
+    items = _below(hierarchy, hierarchy.GetSceneItemID())
+    for item in [item for item in items if hierarchy.HasItemAttribute(item, _LAYER)]:
+        if item in _below(hierarchy, hierarchy.GetSceneItemID()):  # else it went with the folder above it
+            _remove_empty_folder(scene, hierarchy, item)
+
+
+def _remove(scene: Any, hierarchy: Any, node: Any) -> None:
+    """With its display and storage nodes and its item; a node that the user has taken away may have left its item."""
+    if scene.IsNodePresent(node):
+        helpers = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
+        for each in (*filter(None, helpers), node):  # displays first: what shows an image keeps it alive
+            scene.RemoveNode(each)
+    if item := hierarchy.GetItemByDataNode(node):  # the application has removed it by itself
+        hierarchy.RemoveItem(item, False, False)
+
+
+def _remove_empty_folder(scene: Any, hierarchy: Any, folder: int) -> None:
+    """Also with folders below it, unless something of the user's lies in one of them."""
+    data = (hierarchy.GetItemDataNode(item) for item in _below(hierarchy, folder))
+    if not any(node is not None and scene.IsNodePresent(node) for node in data):
+        hierarchy.RemoveItem(folder, False, True)
+
+
+def _below(hierarchy: Any, item: int) -> list[int]:
+    """Everything in the tree under an item."""
+    found = vtk.vtkIdList()
+    hierarchy.GetItemChildren(item, found, True)
+    return [found.GetId(number) for number in range(found.GetNumberOfIds())]

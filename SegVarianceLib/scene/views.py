@@ -10,6 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 import slicer
 
+from ..core.errors import SegVarianceError
 from .arrays import ras_mm
 
 _LAYOUT_ID = 7400  # the application's own end at about 500, and other extensions count up from there
@@ -54,8 +55,16 @@ def layout_xml(views: Sequence[SliceView], with_3d: bool = False) -> str:
 
 
 def show_layout(scene: Any, views: Sequence[SliceView], with_3d: bool = False) -> int:
-    """Make ``views`` the current layout and return the id of the layout before it, for ``restore_layout``."""
+    """Make ``views`` the current layout and return the id of the layout before it, for ``restore_layout``.
+
+    Raises:
+        SegVarianceError: the application runs without its main window.
+    """
     node = _layout_node(scene)
+    if node is None:
+        raise SegVarianceError(
+            "Slicer runs without its main window, so there are no views to lay out. Show outlines over one another."
+        )
     before = node.GetViewArrangement()
     xml = layout_xml(views, with_3d)
     # A description cannot be replaced while it is shown, so each arrangement gets an id of its own, once.
@@ -69,8 +78,9 @@ def show_layout(scene: Any, views: Sequence[SliceView], with_3d: bool = False) -
 
 
 def restore_layout(scene: Any, layout: int) -> None:
-    """Go back to the layout that ``show_layout`` returned."""
-    _layout_node(scene).SetViewArrangement(layout)
+    """Go back to the layout that ``show_layout`` returned, if the scene has views still."""
+    if (node := _layout_node(scene)) is not None:
+        node.SetViewArrangement(layout)
 
 
 def slice_node(scene: Any, view: SliceView) -> Any:

@@ -10,10 +10,10 @@ import vtk
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
-from SegVarianceLib.scene.layers import MOST_SHOWN, CaseLayers, Folder
+from SegVarianceLib.scene.layers import MOST_SHOWN, CaseLayers, Folder, remove_layers_left
 from SegVarianceLib.scene.maps import AGREEMENT, ENTROPY
 from SegVarianceLib.scene.names import member_title, node_name
-from SegVarianceLib.scene.segmentations import show_surfaces
+from SegVarianceLib.scene.segmentations import add_segmentation, show_surfaces
 
 
 def hierarchy_of(scene):
@@ -118,6 +118,34 @@ def test_closing_after_the_user_removed_nodes_or_closed_the_scene(mrml, geometry
         layers.close()
         assert list(tree(mrml.scene)) == []
         assert mrml.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None
+
+
+def test_layers_that_a_saved_scene_brought_back_are_taken_away_and_what_the_user_made_stays(
+    mrml, tmp_path, geometry, tumour, label_map
+):
+    opened(mrml.scene, geometry, tumour, label_map)
+    hierarchy = hierarchy_of(mrml.scene)
+    add_segmentation(mrml.scene, "patient_1 · cleaned", label_map, geometry, tumour)
+    renamed, cloned = (mrml.scene.GetFirstNodeByName(f"patient_1 · default · seed 0{n} · fold 2") for n in (0, 1))
+    renamed.SetName("mine")
+    slicer.vtkSlicerSubjectHierarchyModuleLogic.CloneSubjectHierarchyItem(
+        hierarchy, hierarchy.GetItemByDataNode(cloned), "clone"
+    )
+    assert mrml.scene.WriteToMRB(str(tmp_path / "saved.mrb"))
+    mrml.scene.Clear(False)
+    assert mrml.scene.ReadFromMRB(str(tmp_path / "saved.mrb"), False)
+    remove_layers_left(mrml.scene)
+    kinds = ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode")
+    left = [mrml.scene.GetNthNodeByClass(n, k) for k in kinds for n in range(mrml.scene.GetNumberOfNodesByClass(k))]
+    assert {node.GetName() for node in left} == {"patient_1 · cleaned", "mine", "clone"}
+    for kind in ("vtkMRMLSegmentationDisplayNode", "vtkMRMLStorageNode"):
+        assert mrml.scene.GetNumberOfNodesByClass(kind) == len(left), "helpers go with their nodes"
+    assert [line for line in tree(mrml.scene) if "patient_1 ·" in line] == []
+    assert {"patient_1", "  Members", "    mine"} <= set(tree(mrml.scene))
+    for node in left:
+        mrml.scene.RemoveNode(node)
+    remove_layers_left(mrml.scene)
+    assert "patient_1" not in list(tree(mrml.scene))
 
 
 def test_six_are_shown_at_once_each_with_its_own_line_style_and_the_same_colours(scene, geometry, tumour, label_map):

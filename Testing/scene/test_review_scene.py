@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
+import vtk
 from offscreen import OffscreenSlice
 
 from SegVarianceLib.dataset.image_io import read_label_map
@@ -55,6 +56,14 @@ class Review:
 def names(scene, kind="vtkMRMLSegmentationNode", only_shown=False):
     nodes = [scene.GetNthNodeByClass(n, kind) for n in range(scene.GetNumberOfNodesByClass(kind))]
     return sorted(node.GetName() for node in nodes if not only_shown or node.GetDisplayNode().GetVisibility())
+
+
+def hierarchy_items(scene):
+    """Names of everything in the subject hierarchy."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    found = vtk.vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), found, True)
+    return sorted(hierarchy.GetItemName(found.GetId(number)) for number in range(found.GetNumberOfIds()))
 
 
 def test_the_layers_of_a_case_stand_in_the_scene_and_go_when_it_is_closed(mrml, views, sample):
@@ -157,3 +166,43 @@ def test_other_views_look_at_the_same_place(mrml, views, sample):
         review.look.arrange(arrangement)
         matrix = views[0].logic.GetSliceNode().GetSliceToRAS()
         assert [matrix.GetElement(row, 3) for row in range(3)] == pytest.approx([-4.0, 6.0, 3.0], abs=0.51), arrangement
+
+
+def test_a_case_of_a_saved_scene_is_opened_again_without_its_old_layers_beside(mrml, views, sample, tmp_path):
+    review = Review(mrml, sample)
+    review.ensemble.apply()
+    layers, items = names(mrml.scene), hierarchy_items(mrml.scene)
+    assert mrml.scene.WriteToMRB(str(tmp_path / "saved.mrb"))
+    mrml.scene.Clear(False)
+    review.session.scene_closed()
+    assert mrml.scene.ReadFromMRB(str(tmp_path / "saved.mrb"), False)
+    assert names(mrml.scene) == layers
+    review.open.confirm()
+    assert names(mrml.scene) == layers
+    assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI"]
+    assert hierarchy_items(mrml.scene) == items
+
+
+def test_a_saved_scene_and_a_closed_one_have_the_users_own_layout(mrml, layout, views, sample):
+    node, own = layout.GetLayoutNode(), slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    node.SetViewArrangement(own)
+    review = Review(mrml, sample)
+    review.look.arrange("beside")
+    ours = node.GetViewArrangement()
+    assert ours != own
+    review.session.scene.before_saving()
+    assert node.GetViewArrangement() == own
+    review.session.scene.after_saving()
+    assert node.GetViewArrangement() == ours
+    review.session.scene_closed()
+    assert node.GetViewArrangement() == own
+
+
+def test_without_a_main_window_there_are_layers_but_no_views_beside_each_other(mrml, sample):
+    mrml.application.SetSliceLogics(None)
+    review = Review(mrml, sample)
+    shown = names(mrml.scene, only_shown=True)
+    review.look.arrange("beside")
+    assert "without its main window" in review.look.state.problem and review.look.state.arrangement == "overlay"
+    review.look.next_structure(1)
+    assert review.look.state.problem == "" and names(mrml.scene, only_shown=True) == shown
