@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from itertools import count, islice
 
 import numpy as np
 
 from ..core.arrays import foreground_box, values_present
 from ..core.errors import SegVarianceError
+from ..core.stepwise import result_of
 
 Box = tuple[slice, slice, slice]
 
@@ -42,6 +44,11 @@ class MemberMaps:
         Raises:
             SegVarianceError: there is none, or their shapes differ.
         """
+        return result_of(cls.steps(names, label_maps))
+
+    @classmethod
+    def steps(cls, names: Iterable[str], label_maps: Iterable[np.ndarray]) -> Generator[None, None, MemberMaps]:
+        """``of``, a label map at a time: a window can stay awake in between, or stop it."""
         members = iter(label_maps)
         first = next(members, None)
         if first is None:
@@ -49,6 +56,7 @@ class MemberMaps:
         contested = np.zeros(first.size, dtype=bool)
         places = np.empty(0, dtype=np.intp)
         rows = [np.empty(0, dtype=first.dtype)]
+        yield
         for label_map in members:
             if label_map.shape != first.shape:
                 raise SegVarianceError(
@@ -60,7 +68,13 @@ class MemberMaps:
             contested[fresh] = True
             places = np.concatenate([places, fresh])
             rows.append(label_map.ravel()[places])
-        return cls._packed(tuple(names), first, contested.reshape(first.shape), places, rows)
+            yield
+        return cls._packed(tuple(islice(names, len(rows))), first, contested.reshape(first.shape), places, rows)
+
+    @classmethod
+    def of_all(cls, label_maps: Iterable[np.ndarray]) -> MemberMaps:
+        """``of`` members without names: they are called ``0``, ``1`` and so on."""
+        return cls.of(map(str, count()), label_maps)
 
     @classmethod
     def _packed(

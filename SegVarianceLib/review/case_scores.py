@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import find_objects
 
-from ..core.arrays import foreground_box
+from ..core.arrays import values_present
 from ..core.errors import SegVarianceError
-from ..core.labels import LabelSet
-from ..evaluation.evaluate import ReferenceCase
+from ..core.labels import LabelSet, Structure
+from ..core.stepwise import result_of
+from ..evaluation.evaluate import CaseScore, ReferenceCase
 from ..evaluation.score_table import Score, ScoreTable
 from .open_case import OpenCase
+
+_Box = tuple[slice, slice, slice]
+_NOTHING: _Box = (slice(0, 1), slice(0, 1), slice(0, 1))
+_HERE = 1
+"""Value of a structure in the masks that are compared one structure at a time."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Somebody who drew the case: the columns of the score, and ``label_map``, which gives [z, y, x] when it is wanted."""
+
+    configuration: str
+    fold: int | None
+    seed: int | None
+    name: str
+    label_map: Callable[[], np.ndarray]
+
+
+def members_scored(opened: OpenCase) -> tuple[Scored, ...]:
+    """The members of a case, in their order."""
+    return tuple(
+        Scored(
+            member.configuration,
+            member.folds.get(opened.case.id),
+            member.seed,
+            member.name,
+            lambda key=member.key: opened.maps.member(key),  # type: ignore[misc]
+        )
+        for member in opened.members
+    )
 
 
 def score_against_reference(
@@ -49,15 +82,72 @@ def score_against(
         SegVarianceError: a label value that ``labels`` do not know, or a tolerance out of its bounds.
     """
     labels = labels or opened.labels
-    # Nothing lies outside this part, so that scores there are those of the whole image.
-    drawn = opened.maps.whole(np.ones(opened.maps.shared.shape, dtype=bool)) | (reference != 0)
-    part = foreground_box(drawn) or opened.maps.box
-    prepared = ReferenceCase.of(reference[part], labels, opened.geometry.spacing_zyx_mm)
+    scored = members_scored(opened)
+    of_one = len(labels.structures)
+
+    def step_done(step: tuple[int, int]) -> None:
+        if progress is not None and step[0] % of_one == 0:
+            progress(step[0] // of_one, len(scored))
+
+    return ScoreTable(result_of(score_steps(opened, scored, reference, tolerance_mm, labels), step_done))
+
+
+def score_steps(
+    opened: OpenCase, scored: Sequence[Scored], reference: np.ndarray, tolerance_mm: float, labels: LabelSet
+) -> Generator[tuple[int, int], None, tuple[Score, ...]]:
+    """``score_against`` of whoever is ``scored``, a structure at a time: yields how many are done and of how many."""
+    wanted = len(scored) * len(labels.structures)
+    counted = None if labels.ignore_value is None else reference != labels.ignore_value
+    right = _Drawn.of(reference, labels, "reference")
     scores: list[Score] = []
-    for done, member in enumerate(opened.members, start=1):
-        who = (member.configuration, member.folds.get(opened.case.id), member.seed, member.name, opened.case.id)
-        found = prepared.score(opened.maps.member(member.key)[part], tolerance_mm)
-        scores += (Score(*who, *each) for each in found)
-        if progress is not None:
-            progress(done, len(opened.members))
-    return ScoreTable(tuple(scores))
+    done = 0
+    for each in scored:
+        drawn = _Drawn.of(each.label_map(), labels, f"{each.configuration}/{each.name}")
+        for structure in labels.structures:
+            part = right.around(structure, drawn)
+            masks = right.mask(structure, part, counted), drawn.mask(structure, part, counted)
+            found = _score_masks(structure, *masks, opened.geometry.spacing_zyx_mm, tolerance_mm)
+            who = (each.configuration, each.fold, each.seed, each.name, opened.case.id)
+            scores += (Score(*who, *one) for one in found)
+            done += 1
+            yield done, wanted
+    return tuple(scores)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A label map and the box of each of its values, in the order 1, 2 and so on; None where a value is absent."""
+
+    label_map: np.ndarray
+    boxes: Sequence[_Box | None]
+
+    @classmethod
+    def of(cls, label_map: np.ndarray, labels: LabelSet, what: str) -> _Drawn:
+        if unknown := set(values_present(label_map)) - labels.known_values:
+            raise SegVarianceError(
+                f"The {what} holds the label values {sorted(unknown)}, expected only {sorted(labels.known_values)}. "
+                "Mend the label map or the dataset's list of labels."
+            )
+        return cls(label_map, find_objects(label_map, max_label=max(labels.foreground_values)))
+
+    def around(self, structure: Structure, other: _Drawn) -> _Box:
+        """The part of the image outside which neither has the structure."""
+        boxes = [box for one in (self, other) for value in structure.values if (box := one.boxes[value - 1])]
+        sides = [slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*boxes, strict=True)]
+        return (sides[0], sides[1], sides[2]) if sides else _NOTHING
+
+    def mask(self, structure: Structure, part: _Box, counted: np.ndarray | None) -> np.ndarray:
+        mask = structure.mask(self.label_map[part])
+        return (mask if counted is None else mask & counted[part]).view(np.uint8)
+
+
+def _score_masks(
+    structure: Structure,
+    reference: np.ndarray,
+    prediction: np.ndarray,
+    spacing_zyx_mm: tuple[float, float, float],
+    tolerance_mm: float,
+) -> list[CaseScore]:
+    """All metrics of one structure from its masks: outside their box it is nowhere, so these are those of the whole image."""
+    alone = LabelSet((Structure(structure.name, (_HERE,)),))
+    return ReferenceCase.of(reference, alone, spacing_zyx_mm).score(prediction, tolerance_mm)

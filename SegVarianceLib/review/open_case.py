@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..core.arrays import values_present
 from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.geometry import Geometry
 from ..core.labels import LabelSet
+from ..core.stepwise import result_of
 from ..dataset.case import Case
 from ..dataset.grids import grid_problems
 from ..dataset.image_io import read_geometry, read_label_map
@@ -49,6 +50,18 @@ def read_case(
             these were declared.
         SegVarianceError: no such case, nobody has it, or a file cannot be read.
     """
+
+    def step_done(step: tuple[int, int]) -> None:
+        if progress is not None:
+            progress(*step)
+
+    return result_of(case_steps(review, case_id, members), step_done)
+
+
+def case_steps(
+    review: Review, case_id: str, members: Sequence[ReviewMember] | None = None
+) -> Generator[tuple[int, int], None, OpenCase]:
+    """``read_case``, a label map at a time: yields how many are read and of how many."""
     case = review.case(case_id)
     chosen = tuple(review.members_of(case_id) if members is None else members)
     if not chosen:
@@ -57,25 +70,27 @@ def read_case(
     every = files + ([case.label] if case.label else [])
     _refuse(case_id, grid_problems({case_id: every[0]}, [{case_id: path} for path in every[1:]]))
     problems: list[Problem] = []
-    arrays = _read(every, review, problems, progress)
-    maps = MemberMaps.of((member.key for member in chosen), itertools.islice(arrays, len(files)))
+    arrays = _read(every, review, problems)
+    packing = MemberMaps.steps((member.key for member in chosen), itertools.islice(arrays, len(files)))
+    for done in range(1, len(files) + 1):
+        next(packing)
+        yield done, len(every)
+    maps = result_of(packing)
     reference = next(arrays, None)
+    if reference is not None:
+        yield len(every), len(every)
     _refuse(case_id, problems)
     values = set(maps.values) | set(() if reference is None else values_present(reference))
     return OpenCase(case, read_geometry(files[0]), chosen, maps, reference, with_values(review.labels, values))
 
 
-def _read(
-    files: Sequence[Path], review: Review, problems: list[Problem], progress: Progress | None
-) -> Iterator[np.ndarray]:
+def _read(files: Sequence[Path], review: Review, problems: list[Problem]) -> Iterator[np.ndarray]:
     known = review.labels.known_values
-    for done, path in enumerate(files, start=1):
+    for path in files:
         label_map = read_label_map(path).array
         if review.labels_declared and (unknown := set(values_present(label_map)) - known):
             what = f"it holds the label values {sorted(unknown)}, expected only {sorted(known)} ({review.labels_from})."
             problems.append(Problem(str(path), what, "Mend the label map, or give other labels."))
-        if progress is not None:
-            progress(done, len(files))
         yield label_map
 
 

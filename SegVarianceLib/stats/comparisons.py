@@ -12,6 +12,7 @@ from scipy import stats
 
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
+from ..core.stepwise import result_of
 from ..ensemble.subsets import Group, base_configuration, subset_configurations
 from ..evaluation.score_table import ScoreTable
 from .comparison import Comparison, compare_matrices, corrected, require_sensible
@@ -67,11 +68,7 @@ def compare_recipes(
         SegVarianceError: fewer than 2 recipes, an unknown recipe, metric or structure, or a senseless smallest difference.
     """
     steps = comparison_steps(table, recipes, metric, smallest_difference, random_seed, further_metrics, structure)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return result_of(steps)
 
 
 def comparison_steps(

@@ -5,6 +5,7 @@ Design: Akesson, Toger, Heiberg 2024, Comput Biol Med 180:108944, with what sele
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from scipy import stats
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
 from ..core.seeding import generator
+from ..core.stepwise import result_of
 from ..ensemble.subsets import subset_configurations
 from ..evaluation.score_table import ScoreTable
 from .ensemble_gain import EnsembleGain, ensemble_gain
@@ -133,6 +135,12 @@ def seed_studies(table: ScoreTable, random_seed: int = 0) -> SeedStudies:
     neither the order of lines nor names of cases or structures change a number.
     """
 
+    return result_of(seed_study_steps(table, random_seed))
+
+
+def seed_study_steps(table: ScoreTable, random_seed: int = 0) -> Generator[float, None, SeedStudies]:
+    """``seed_studies``, a structure at a time: yields the share that is done, so that a window can stay awake or stop it."""
+
     @cache
     def simulated(seeds: int, cases: int) -> SelectionAlone:
         return selection_alone(seeds, cases, 0.0, generator(random_seed, "selection", seeds, cases))
@@ -140,7 +148,8 @@ def seed_studies(table: ScoreTable, random_seed: int = 0) -> SeedStudies:
     studies: list[SeedStudy] = []
     not_studied: list[str] = []
     subsets = subset_configurations((score.configuration, score.member) for score in table.scores)
-    for column, configuration in dict.fromkeys((score.metric, score.configuration) for score in table.scores):
+    asked = dict.fromkeys((score.metric, score.configuration) for score in table.scores)
+    for before, (column, configuration) in enumerate(asked):
         if configuration in subsets:
             continue
         try:
@@ -148,7 +157,9 @@ def seed_studies(table: ScoreTable, random_seed: int = 0) -> SeedStudies:
         except SegVarianceError as error:
             not_studied.append(str(error))
             continue
-        for structure in (*((FOREGROUND_MEAN,) if len(cube.structures) > 1 else ()), *cube.structures):
+        structures = (*((FOREGROUND_MEAN,) if len(cube.structures) > 1 else ()), *cube.structures)
+        for done, structure in enumerate(structures):
+            yield (before + done / len(structures)) / len(asked)
             try:
                 matrix = SeedMatrix.of(cube, structure)
             except SegVarianceError as error:
