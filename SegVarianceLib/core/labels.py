@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 BACKGROUND = 0
+LABEL_VALUE = "label value "
+"""Begins the name of a label that is scored beside the regions that it is part of."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,17 @@ class LabelSet:
     def foreground_values(self) -> tuple[int, ...]:
         """All label values that a structure uses, ascending."""
         return tuple(sorted({value for structure in self.structures for value in structure.values}))
+
+    @property
+    def on_both_levels(self) -> LabelSet:
+        """What is scored: with regions also each label value that they are made of, as ``LABEL_VALUE`` names it.
+
+        Regions and labels of one segmentation have different scores, so every score says by its name which it is of.
+        """
+        if not self.has_regions:
+            return self
+        rebuilt = tuple(Structure(f"{LABEL_VALUE}{value}", (value,)) for value in self.foreground_values)
+        return LabelSet((*self.structures, *rebuilt), self.ignore_value)
 
     @property
     def known_values(self) -> frozenset[int]:

@@ -11,6 +11,7 @@ from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.geometry import Geometry
 from .case import Case, Dataset
 from .image_io import read_image, read_label_map
+from .region_checks import definition_problems, unused_problems
 
 FEWEST_CASES = 2
 
@@ -22,6 +23,7 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
     """
     problems = list(dataset.problems)
     where = str(dataset.folder / "dataset.json")
+    problems += definition_problems(dataset.labels, where)
     if len(dataset.cases) < FEWEST_CASES:
         problems.append(
             Problem(
@@ -42,6 +44,7 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
             if not seen.intersection(structure.values):
                 remedy = "Correct its values, or take it out of the labels."
                 problems.append(Problem(where, f"no case has any voxel of {structure.name!r}.", remedy))
+        problems += unused_problems(dataset.labels, seen, where)
     return problems
 
 

@@ -59,7 +59,8 @@ class ReferenceCase:
 
     @classmethod
     def of(cls, label_map: np.ndarray, labels: LabelSet, spacing_zyx_mm: tuple[float, float, float]) -> ReferenceCase:
-        """From a label map [z, y, x]; ignored voxels become background."""
+        """From a label map [z, y, x]; ignored voxels become background. With regions, labels are scored beside them."""
+        labels = labels.on_both_levels
         counted = None if labels.ignore_value is None else label_map != labels.ignore_value
         label_map = _keep(label_map, counted)
         return cls(label_map, counted, labels, spacing_zyx_mm, surfaces(label_map, labels, spacing_zyx_mm))

@@ -12,7 +12,7 @@ from ..core.errors import SegVarianceError
 from ..evaluation.score_table import patients_together
 from .patients import fold_of_columns, images_by_column, mean_over_images, over_images
 from .score_cube import NO_ROW, ScoreCube, metric_of_column
-from .shared_cells import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, SharedCells, seeds_that_lack_lines
+from .shared_cells import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, SharedCells, averaged, seeds_that_lack_lines
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,9 @@ def matched(cubes: Sequence[ScoreCube], structure: str, min_seeds: int = MIN_SEE
 
 
 def chosen(cube: ScoreCube, structure: str) -> np.ndarray:
-    """Boolean [structure] mask: the one named, or all for the foreground mean."""
-    return np.array([structure in (name, FOREGROUND_MEAN) for name in cube.structures])
+    """Boolean [structure] mask: the one named, or those that the foreground mean is over."""
+    wanted = averaged(cube.structures) if structure == FOREGROUND_MEAN else {structure}
+    return np.array([name in wanted for name in cube.structures])
 
 
 def mean_of_counted(values: np.ndarray, counted: np.ndarray) -> np.ndarray:

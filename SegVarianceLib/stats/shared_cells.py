@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ..core.errors import SegVarianceError
+from ..core.labels import LABEL_VALUE
 from .score_cube import NO_ROW, ScoreCube
 
 FOREGROUND_MEAN = "foreground mean"
@@ -78,6 +79,12 @@ class SharedCells:
         return enough, int(self.counted.sum()) * sum(len(cube.seeds) for cube in self.cubes)
 
 
+def averaged(structures: Collection[str]) -> set[str]:
+    """What the foreground mean is over: regions where there are any, never regions and the labels within them together."""
+    declared = {name for name in structures if not name.startswith(LABEL_VALUE)}
+    return declared or set(structures)
+
+
 def seeds_that_lack_lines(cube: ScoreCube) -> tuple[int, ...]:
     """Seeds without a line where another seed has one (a case scored only by an ensemble is nobody's lack)."""
     lacking = cube.seed_gaps == NO_ROW
@@ -95,7 +102,7 @@ def _structures(cubes: Sequence[ScoreCube], structure: str) -> tuple[str, ...]:
                 f"{cube.metric.title}. Compare them by the same metric."
             )
     of_any = {name for cube in cubes for name in cube.structures}
-    wanted = of_any if structure == FOREGROUND_MEAN else {structure}
+    wanted = averaged(of_any) if structure == FOREGROUND_MEAN else {structure}
     lacking = [
         f"configuration {cube.configuration!r} lacks {', '.join(sorted(wanted.difference(cube.structures)))}"
         for cube in cubes
