@@ -27,6 +27,7 @@ def ensemble_folders(
     folder: Path,
     file_ending: str,
     progress: Progress | None = None,
+    weights: Sequence[float] | None = None,
 ) -> dict[str, Path]:
     """Combine the members' files case by case and write ``folder/<case><file_ending>``, on the first member's grid.
 
@@ -34,6 +35,7 @@ def ensemble_folders(
         rule: an id of ``RULES``.
         members: case id to file, one mapping a member; label maps or probability maps, as the rule reads.
         labels: what the label values, or the probability channels in order, mean.
+        weights: one for each member, in their order, where the rule is weighted.
 
     Returns:
         Case id to written file.
@@ -47,6 +49,8 @@ def ensemble_folders(
     combine = RULES.function(rule)
     if not members or not any(members):
         raise SegVarianceError("There is nothing to combine: expected at least one member with at least one case.")
+    if weights is not None and len(weights) != len(members):
+        raise SegVarianceError(f"There are {len(weights)} weights for {len(members)} members. Give one for each.")
     _refuse([problem for number, files in enumerate(members, start=1) for problem in _missing(number, files, members)])
     targets = {case_id: path_inside(folder, f"{case_id}{file_ending}", "case id") for case_id in members[0]}
     _refuse([*_overwritten(targets, members), *grid_problems(members[0], members[1:])])
@@ -54,7 +58,7 @@ def ensemble_folders(
     read = _probabilities if combine.reads == "probabilities" else _label_maps
     for done, (case_id, target) in enumerate(targets.items(), start=1):
         files = [member[case_id] for member in members]
-        label_map = combine(*read(files, labels))
+        label_map = combine(*read(files, labels), weights)
         write_label_map(target, label_map, read_geometry(files[0]), like=files[0])
         if progress is not None:
             progress(done, len(targets))

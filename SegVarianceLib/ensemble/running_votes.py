@@ -11,9 +11,9 @@ import numpy as np
 
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet, Structure
-from ..dataset.labelling import labels_of_values
+from .label_votes import VOTES, entropy_of_votes, plurality, region_vote, share_agreeing
 from .member_maps import MemberMaps
-from .rules import labels_from_probabilities
+from .staple import STAPLE, staple
 
 LABEL_RULE = "Majority for each label: the value with most votes; of equally many the smallest, background before all."
 REGION_RULE = (
@@ -53,12 +53,25 @@ class RunningVotes:
         self._selected = wanted
 
     def label_map(self, regions: LabelSet | None = None) -> np.ndarray:
-        """The vote by ``LABEL_RULE``, or with ``regions`` by ``REGION_RULE``: as ``ensemble.rules.majority`` of the same members.
+        """The vote by ``LABEL_RULE``, or with ``regions`` by ``REGION_RULE``: as ``label_votes.vote`` of the same members.
 
         Raises:
             SegVarianceError: ``regions`` have no regions_class_order.
         """
         return self.maps.whole(self.maps.filled(self.maps.shared, self._outcome(regions)))
+
+    def by_rule(self, rule: str, labels: LabelSet) -> np.ndarray:
+        """Label map [z, y, x] of the selected members by a rule of ``rules.RULES`` that reads label maps.
+
+        Raises:
+            SegVarianceError: the rule reads probabilities, or needs regions that ``labels`` do not have.
+        """
+        if rule == STAPLE:
+            return staple(self.maps, labels, [self.maps.row(name) for name in self.selected])
+        if rule not in VOTES:
+            raise SegVarianceError(f"{rule!r} is no rule for label maps. Those are: {', '.join((*VOTES, STAPLE))}.")
+        outcome = VOTES[rule](self._counts, self.maps.values, len(self._selected), labels)
+        return self.maps.whole(self.maps.filled(self.maps.shared, outcome))
 
     def differing(self, regions: LabelSet) -> np.ndarray:
         """Boolean: where the vote for each region gives another label than the vote for each label."""
@@ -67,23 +80,14 @@ class RunningVotes:
 
     def agreement(self, regions: LabelSet | None = None) -> np.ndarray:
         """float32: the share of members that drew the label of the vote, 1 where all agree."""
-        outcome, votes = self._outcome(regions), np.zeros(self.maps.places.size, dtype=self._counts.dtype)
-        for counts, value in zip(self._counts, self.maps.values, strict=True):
-            np.copyto(votes, counts, where=outcome == value)
+        share = share_agreeing(self._outcome(regions), self._counts, self.maps.values, len(self._selected))
         everywhere = np.ones(self.maps.shared.shape, dtype=np.float32)
-        return self.maps.whole(self.maps.filled(everywhere, votes / np.float32(len(self._selected))), outside=1)
+        return self.maps.whole(self.maps.filled(everywhere, share), outside=1)
 
     def entropy(self) -> np.ndarray:
         """float32: entropy of the members' labels in bits, 0 where all agree, 1 where two labels share the votes."""
-        members = len(self._selected)
-        shares = np.arange(members + 1) / members
-        bits = np.zeros(members + 1, dtype=np.float32)
-        bits[1:] = -shares[1:] * np.log2(shares[1:])
-        total = np.zeros(self.maps.places.size, dtype=np.float32)
-        for counts in self._counts:
-            total += bits[counts]
         nowhere = np.zeros(self.maps.shared.shape, dtype=np.float32)
-        return self.maps.whole(self.maps.filled(nowhere, total))
+        return self.maps.whole(self.maps.filled(nowhere, entropy_of_votes(self._counts, len(self._selected))))
 
     def votes(self, structure: Structure) -> np.ndarray:
         """uint8 or uint16: how many members drew the structure (a label or a region); ``>= k`` is what k of them share."""
@@ -95,8 +99,6 @@ class RunningVotes:
         return self._counts[chosen].sum(axis=0, dtype=self._counts.dtype)
 
     def _outcome(self, regions: LabelSet | None) -> np.ndarray:
-        """The vote where members differ, [n]; ties are those of ``labels_from_probabilities``."""
-        if regions is None:
-            return labels_from_probabilities(self._counts, labels_of_values(self.maps.values))
-        votes = np.array([self._votes(region) for region in regions.structures])
-        return labels_from_probabilities(votes / np.float32(len(self._selected)), regions)
+        """The vote where members differ, [n]."""
+        by, labels = (plurality, LabelSet(())) if regions is None else (region_vote, regions)
+        return by(self._counts, self.maps.values, len(self._selected), labels)

@@ -14,7 +14,7 @@ from ..core.geometry import Geometry
 from ..core.labels import LabelSet
 from ..dataset.image_io import read_probabilities
 from ..dataset.labelling import labels_of_values
-from ..ensemble.rules import labels_from_probabilities, mean_probability
+from ..ensemble.probability_rules import labels_from_probabilities, mean_probability
 from .description import ReviewMember
 
 _KEY = "probabilities"

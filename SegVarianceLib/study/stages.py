@@ -9,7 +9,7 @@ from ..core.errors import SegVarianceError
 from ..core.files import read_json, safe_name, sha256_of_file, sha256_of_json, write_json
 from ..ensemble.folders import ensemble_folders
 from ..ensemble.postprocessing import clean_folder
-from ..ensemble.rules import RULES
+from ..ensemble.rules import RULES, STUDY_RULES
 from ..ensemble.subsets import Group, draw_groups, subset_configuration
 from ..evaluation.evaluate import Member, score_members
 from ..evaluation.score_table import Score, ScoreTable
@@ -111,11 +111,11 @@ def report(study: StudyFolder, statistics: StudyStatistics, path: Path | None = 
 
 
 def rules_of(study: StudyFolder) -> tuple[str, ...]:
-    """The ensemble rules that this study can apply: none to a single seed, and to probabilities only where they are kept."""
+    """The rules that this study applies: none to a single seed, and to probabilities only where they are kept."""
     if len(study.plan.seeds) < 2:
         return ()
     kept = study.plan.keep_probabilities
-    return tuple(facts.id for facts in RULES if kept or RULES.function(facts.id).reads != "probabilities")
+    return tuple(rule for rule in STUDY_RULES if kept or RULES.function(rule).reads != "probabilities")
 
 
 def groups_of(study: StudyFolder) -> tuple[tuple[int, int, Group], ...]:

@@ -28,8 +28,8 @@ from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.dataset.image_io import write_label_map
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values
+from SegVarianceLib.ensemble.label_votes import vote as vote_on
 from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
-from SegVarianceLib.ensemble.rules import majority
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.review.case_scores import score_against
 from SegVarianceLib.review.components import Components
@@ -151,7 +151,7 @@ def voting(case: OpenCase) -> None:
     chosen = half()
     arrays = [case.maps.member(name) for name in chosen]
     labels = labels_of_values(VALUES)
-    again = best_of(lambda: majority(arrays, labels), 1)
+    again = best_of(lambda: vote_on(arrays, labels), 1)
     tell("another half of them, vote by label", best_of(lambda: choose(half())), 0.5, again, "from scratch")
     images = [SimpleITK.GetImageFromArray(array) for array in arrays]
     peer = best_of(lambda: SimpleITK.LabelVoting(images), 1)
@@ -161,7 +161,7 @@ def voting(case: OpenCase) -> None:
     unequal = (voted != votes.label_map()) & (voted != 255)  # SimpleITK leaves draws undecided
     if unequal.any():
         sys.exit(f"SimpleITK.LabelVoting decides {unequal.sum()} voxels otherwise.")
-    again = best_of(lambda: majority(arrays, BRATS_REGIONS), 1)
+    again = best_of(lambda: vote_on(arrays, BRATS_REGIONS), 1)
 
     def by_region() -> None:
         votes.select(half())

@@ -14,7 +14,7 @@ from offscreen import Offscreen3D, OffscreenSlice
 
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.image_io import read_image, read_label_map
-from SegVarianceLib.ensemble.rules import majority
+from SegVarianceLib.ensemble.label_votes import vote as vote_on
 from SegVarianceLib.review.places import worst_place
 from SegVarianceLib.scene.arrays import ras_mm
 from SegVarianceLib.scene.layers import CaseLayers, Folder
@@ -131,7 +131,7 @@ def test_views_of_the_real_patient_look_as_they_did_when_they_were_looked_at(mrm
     case = real_data / "brats_ensemble" / "TCGA-DU-7294"
     image = read_image([case / "images" / "flair.nii.gz"])
     members = {path.name[:-7]: read_label_map(path).array for path in sorted((case / "members").iterdir())}
-    votes = majority(members.values(), labels)
+    votes = vote_on(members.values(), labels)
 
     views = side_by_side(["vote", "five", "differ"])
     shown = [OffscreenSlice(mrml, view, (300, 300)) for view in views]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values, regions_of, with_values
+from SegVarianceLib.ensemble.label_votes import vote
 from SegVarianceLib.ensemble.member_maps import MemberMaps
-from SegVarianceLib.ensemble.rules import majority
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 
 VALUES = (0, 1, 2, 4)
@@ -62,7 +62,7 @@ def test_any_selection_by_running_sums_is_the_vote_from_scratch(stack, data):
         votes.select(f"m{number}" for number in chosen)
         members = [stack[number] for number in sorted(chosen)]
         for labels, regions in ((LABELS, None), (BRATS_REGIONS, BRATS_REGIONS)):
-            expected = majority(members, labels)
+            expected = vote(members, labels)
             np.testing.assert_array_equal(votes.label_map(regions), expected.label_map)
             np.testing.assert_array_equal(votes.agreement(regions), expected.agreement)
         shares = np.array([np.mean([member == value for member in members], axis=0) for value in VALUES])

@@ -15,7 +15,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map, write_probabilities
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values
-from SegVarianceLib.ensemble.rules import majority
+from SegVarianceLib.ensemble.label_votes import vote
 from SegVarianceLib.review.description import Review
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
@@ -264,9 +264,9 @@ def test_maps_follow_the_members_that_vote(module):
 
 def test_the_vote_is_that_of_the_ticked_members_at_once(module):
     labels = labels_of_values((1, 2, 4))
-    np.testing.assert_array_equal(module.scene.layers[VOTE], majority(MEMBERS.values(), labels).label_map)
+    np.testing.assert_array_equal(module.scene.layers[VOTE], vote(MEMBERS.values(), labels).label_map)
     module.ensemble.tick("set/c", False)
-    expected = majority([MEMBERS["a"], MEMBERS["b"]], labels).label_map
+    expected = vote([MEMBERS["a"], MEMBERS["b"]], labels).label_map
     np.testing.assert_array_equal(module.scene.layers[VOTE], expected)
     state = module.ensemble.state
     assert state.result == "2 of 3 members vote."
@@ -295,7 +295,7 @@ def test_votes_by_label_and_by_region_are_offered_and_their_difference_is_said(t
     assert not module.scene.layers[VOTE][6].any()
     module.ensemble.choose_rule("region")
     members = [read_label_map(tmp_path / "t" / name / "p.nii.gz").array for name in "abc"]
-    np.testing.assert_array_equal(module.scene.layers[VOTE], majority(members, BRATS_REGIONS).label_map)
+    np.testing.assert_array_equal(module.scene.layers[VOTE], vote(members, BRATS_REGIONS).label_map)
     assert module.scene.layers[VOTE][6, 8, 8] == 2
     module.look.choose_map("difference")
     assert module.scene.map[1].sum() == 2
