@@ -43,16 +43,60 @@ def test_the_list_of_what_is_packaged_is_the_tree(name):
     assert not set(entries) - tree, f"{name} in {file} lists what is not there"
 
 
-def test_the_extension_and_its_catalogue_entry_say_the_same():
-    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    facts = dict(re.findall(r'set\((EXTENSION_\w+) "([^"]*)"\)', text))
+CATALOGUE_KEYS = {
+    "$schema", "category", "scm_url", "scm_revision", "scm_type", "build_dependencies", "build_subdirectory",
+    "dicom_support_rule", "enabled", "tier",
+}  # fmt: skip
+"""What the schema v1.0.2 of Slicer allows; it requires the first three."""
+
+
+def test_the_catalogue_entry_has_the_keys_of_its_schema_and_the_name_of_the_extension():
     entry = json.loads((ROOT / "SegVariance.json").read_text(encoding="utf-8"))
-    assert entry["category"] == facts["EXTENSION_CATEGORY"] == "Segmentation"
+    assert entry["$schema"].endswith("/slicer-extension-catalog-entry-schema-v1.0.2.json#")
+    assert {"$schema", "category", "scm_url"} <= entry.keys() <= CATALOGUE_KEYS
+    assert isinstance(entry["tier"], int) and 1 <= entry["tier"] <= 5
+    assert isinstance(entry["build_dependencies"], list)
+    project = re.search(r"^project\((\w+)\)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert project and project[1] == "SegVariance", "the entry's file, the project and the extension have one name"
+    assert Path(entry["scm_url"]).stem == f"Slicer{project[1]}", "the repository is called Slicer and that name"
+
+
+def extension_facts() -> dict[str, str]:
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    return dict(re.findall(r'set\((EXTENSION_\w+) "([^"]*)"\)', text))
+
+
+def test_the_extension_and_its_catalogue_entry_say_the_same():
+    entry, facts = json.loads((ROOT / "SegVariance.json").read_text(encoding="utf-8")), extension_facts()
     assert entry["scm_url"].removesuffix(".git") == facts["EXTENSION_HOMEPAGE"]
-    assert {"$schema", "category", "scm_url", "scm_revision", "build_dependencies", "tier"} <= entry.keys()
-    for name in ("EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"):
-        relative = facts[name].split("/main/")[1]
-        assert (ROOT / relative).is_file(), f"{name} points to {relative}, which is not there"
+    assert (entry["build_dependencies"], facts["EXTENSION_DEPENDS"]) == ([], "NA")
+    assert "EXTENSION_CATEGORY" not in facts, "Slicer takes the category from the catalogue entry"
+
+
+def pictures_of_the_catalogue() -> list[Path]:
+    facts = extension_facts()
+    urls = [facts["EXTENSION_ICONURL"], *facts["EXTENSION_SCREENSHOTURLS"].split()]
+    start = facts["EXTENSION_HOMEPAGE"].replace("github.com", "raw.githubusercontent.com") + "/main/"
+    assert all(url.startswith(start) for url in urls), "raw files of the repository, no pages that show them"
+    return [ROOT / url.removeprefix(start) for url in urls]
+
+
+def pictures_of_the_texts() -> list[Path]:
+    texts = [*ROOT.glob("*.md"), *(ROOT / "Resources" / "docs").glob("*.md")]
+    named = ((text, re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", text.read_text(encoding="utf-8"))) for text in texts)
+    return [(text.parent / name).resolve() for text, names in named for name in names if "://" not in name]
+
+
+def test_every_picture_that_a_text_or_the_catalogue_names_is_there():
+    named = pictures_of_the_catalogue() + pictures_of_the_texts()
+    assert len(named) > 3, "a test that finds no pictures proves nothing"
+    assert [path for path in named if not path.is_file()] == []
+
+
+def test_screenshots_are_small_and_none_lies_about_unused():
+    there = set((ROOT / "Resources" / "Screenshots").glob("*"))
+    assert there <= {*pictures_of_the_catalogue(), *pictures_of_the_texts()}
+    assert {path.name: path.stat().st_size for path in there if path.stat().st_size > 150_000} == {}
 
 
 def test_the_icon_is_a_png_of_128_pixels():
