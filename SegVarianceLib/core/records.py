@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 from .errors import SegVarianceError
@@ -30,19 +30,21 @@ def from_json(kind: type[R], content: Any, where: str) -> R:
         where: what is being read, for the sentence of the error, for example ``"study/plan.json"``.
 
     Raises:
-        SegVarianceError: a field is missing, unknown, or of another type than declared, or ``kind`` refuses its values.
+        SegVarianceError: a field without a default is missing, or one is unknown or of another type than declared, or
+            ``kind`` refuses its values.
     """
     if not isinstance(content, dict):
         raise SegVarianceError(f"{where}: expected an object with named fields, found {type(content).__name__}.")
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    optional = {field.name: field.default is not MISSING for field in fields(kind)}  # type: ignore[arg-type]
+    names = list(optional)
     for name in content:
         if name not in names:
             raise SegVarianceError(f"{where}: unknown field {name!r}. Expected: {', '.join(names)}.")
     for name in names:
-        if name not in content:
+        if name not in content and not optional[name]:
             raise SegVarianceError(f"{where}: field {name!r} is missing. Make the file again, or restore the field.")
-    values = {name: _value(hints[name], content[name], f"{where}, {name}") for name in names}
+    values = {name: _value(hints[name], content[name], f"{where}, {name}") for name in names if name in content}
     try:
         return kind(**values)
     except ValueError as error:

@@ -3,7 +3,7 @@
 Windows slide along the longest axis in rows. All members' probabilities of a window are averaged before windows are
 blended (Gaussian weights, as nnU-Net does), and rows that no later window touches leave at once. So memory holds one
 window's length of class probabilities, whatever the number of members and the length of the volume. Probabilities are
-taken before blending: softmax, mean over members, then the weighted mean over windows.
+taken before blending: softmax or sigmoid, mean over members, then the weighted mean over windows.
 """
 
 from __future__ import annotations
@@ -47,15 +47,17 @@ def sliding_rows(
     multiple: tuple[int, int, int],
     device: Device,
     progress: Callable[[float], None] = lambda done: None,
+    exclusive: bool = True,
 ) -> Iterator[Rows]:
     """Mean class probabilities of all members, in order along the longest axis.
 
     Args:
         image: normalised float32 [c, z, y, x] on the network's grid.
-        classes: number of classes with background.
+        classes: number of channels: classes with background, or regions.
         patch: training patch (z, y, x); a window is as large, unless the image is small enough to be one window, or thinner.
         multiple: the network halves so often that each window length must be a multiple of this.
         progress: called with the share that is done.
+        exclusive: a voxel is of one class (softmax); else each class is a region with a sigmoid of its own.
     """
     axis = int(np.argmax(image.shape[1:]))
     order = (axis, *(other for other in range(3) if other != axis))
@@ -76,7 +78,7 @@ def sliding_rows(
             network = member()
             predicted = _predict(network, turned, start, inside, window, axis, device)
             for (a, b), logits in zip(inside, predicted, strict=True):
-                _blend(sums[:, :, a : a + window[1], b : b + window[2]], logits, weight)
+                _blend(sums[:, :, a : a + window[1], b : b + window[2]], logits, weight, exclusive)
         for a, b in inside:
             weights[:, a : a + window[1], b : b + window[2]] += len(members) * weight
         finished = (starts[0][index + 1] if index + 1 < len(starts[0]) else start + window[0]) - start
@@ -121,15 +123,16 @@ def _predict(
 
 
 @torch.inference_mode()
-def _blend(sums: np.ndarray, logits: Tensor, weight: np.ndarray) -> None:
-    """Add the softmax over classes times ``weight`` to ``sums``: [classes, *window], [classes, *window] and [*window]."""
+def _blend(sums: np.ndarray, logits: Tensor, weight: np.ndarray, exclusive: bool) -> None:
+    """Add the probabilities times ``weight`` to ``sums``: [classes, *window], [classes, *window] and [*window]."""
     # A network's logits are channels-last. On a CPU a plane at a time stays in the cache, which is six times faster for 25
     # classes and needs no second array of a window's size.
     step = 1 if logits.device.type == "cpu" else logits.shape[1]
     for first in range(0, logits.shape[1], step):
         rows = slice(first, first + step)
-        probabilities = torch.softmax(logits[:, rows].float(), 0).cpu()
-        torch.from_numpy(sums[:, rows]).addcmul_(probabilities, torch.from_numpy(weight[rows]))
+        values = logits[:, rows].float()
+        probabilities = torch.softmax(values, 0) if exclusive else torch.sigmoid(values)
+        torch.from_numpy(sums[:, rows]).addcmul_(probabilities.cpu(), torch.from_numpy(weight[rows]))
 
 
 def _cut(turned: np.ndarray, start: tuple[int, ...], window: tuple[int, ...]) -> np.ndarray:

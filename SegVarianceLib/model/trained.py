@@ -19,7 +19,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class TrainedFacts:
-    """What stands in a weights file beside the weights. ``class_values[i]`` is the label value of class i."""
+    """What stands in a weights file beside the weights. ``class_values[i]`` is the label value of channel i.
+
+    ``exclusive``: channels are classes, of which a voxel has one. Else they are regions in painting order, and
+    ``class_values[i]`` is what region i paints where its probability is above a half, later over earlier.
+    """
 
     schema: int
     configuration: str
@@ -30,6 +34,7 @@ class TrainedFacts:
     network: NetworkPlan
     class_values: tuple[int, ...]
     class_names: tuple[str, ...]
+    exclusive: bool = True
 
 
 def class_values(labels: LabelSet) -> tuple[int, ...]:

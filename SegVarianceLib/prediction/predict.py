@@ -47,9 +47,8 @@ class Predictor:
             normalise(volume.array, plan.channels)  # raises the sentence before the costly resampling
         grid = NetworkGrid.of(volume.geometry, plan)
         image = normalise(grid.image(volume.array), plan.channels)
-        rows = sliding_rows(
-            image, self.members, network.out_channels, network.patch_zyx, network.multiple_zyx, self.device, progress
-        )
+        shapes = network.out_channels, network.patch_zyx, network.multiple_zyx
+        rows = sliding_rows(image, self.members, *shapes, self.device, progress, self.facts.exclusive)
         return self._on_input_grid(rows, grid, volume.geometry.shape_zyx, keep_probabilities)
 
     def _on_input_grid(
@@ -63,7 +62,10 @@ class Predictor:
         labels, kept = grid.axes.apply(label_map), grid.axes.apply(probabilities)
         for native in rows_on_canonical_grid(rows, grid):
             rows_of = slice(native.start, native.start + native.probabilities.shape[1])
-            np.moveaxis(labels, native.axis, 0)[rows_of] = values[_argmax(native.probabilities)]
+            made = (
+                values[_argmax(native.probabilities)] if self.facts.exclusive else _paint(native.probabilities, values)
+            )
+            np.moveaxis(labels, native.axis, 0)[rows_of] = made
             if keep_probabilities:
                 np.moveaxis(kept, native.axis + 1, 1)[:, rows_of] = quantise_probabilities(native.probabilities)
         return Prediction(label_map, probabilities if keep_probabilities else None)
@@ -94,7 +96,7 @@ def open_predictor(weights: Sequence[Path], device: Device) -> Predictor:
 
 def _require_same_kind(path: Path, first: Path) -> None:
     facts, expected = read_trained_facts(path), read_trained_facts(first)
-    for what in ("preprocessing", "network", "class_values", "class_names"):
+    for what in ("preprocessing", "network", "class_values", "class_names", "exclusive"):
         if getattr(facts, what) != getattr(expected, what):
             raise SegVarianceError(
                 f"{path} has another {what.replace('_', ' ')} than {first}. Predict with each alone, then ensemble the label maps."
@@ -144,3 +146,11 @@ def _argmax(probabilities: np.ndarray) -> np.ndarray:
         winner[higher] = index
         np.maximum(best, probabilities[index], out=best)
     return winner
+
+
+def _paint(probabilities: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Each region's value where its probability is above a half, later regions over earlier ones (nnU-Net)."""
+    painted = np.zeros(probabilities.shape[1:], values.dtype)
+    for value, probability in zip(values, probabilities, strict=True):
+        painted[probability > 0.5] = value
+    return painted

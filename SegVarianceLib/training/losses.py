@@ -1,4 +1,4 @@
-"""Dice plus cross-entropy, as nnU-Net trains with (Isensee et al. 2021), deterministic on CUDA too."""
+"""Dice plus cross-entropy, of labels or of regions, as nnU-Net trains with (Isensee et al. 2021), deterministic on CUDA too."""
 
 from __future__ import annotations
 
@@ -30,8 +30,33 @@ def dice_and_cross_entropy(logits: Tensor, classes: Tensor) -> tuple[Tensor, Ten
     counted = target.sum(1, keepdim=True)
     cross_entropy = -(target * log_p).sum() / counted.sum().clamp_min(1)
 
-    p = log_p.exp() * counted
+    dice = _soft_dice(log_p.exp() * counted, target)[1:].mean()
+    return cross_entropy + 1 - dice, dice.detach()
+
+
+def dice_and_binary_cross_entropy(logits: Tensor, classes: Tensor, membership: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss and mean soft Dice of a batch in which each channel is a region with a sigmoid of its own.
+
+    Soft Dice over the whole batch per region; binary cross-entropy is the mean over regions and voxels that count.
+
+    Args:
+        logits: [n, regions, z, y, x], any float type; classes: int64 [n, 1, z, y, x], ``IGNORED`` where nothing counts.
+        membership: bool [regions, classes], which classes a region is made of.
+
+    Returns:
+        As ``dice_and_cross_entropy``.
+    """
+    counted = classes != IGNORED
+    target = membership.T[classes[:, 0] * counted[:, 0]].movedim(-1, 1) * counted.float()
+    logits = logits.float()
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * counted
+    cross_entropy = each.sum() / (counted.sum() * logits.shape[1]).clamp_min(1)
+    dice = _soft_dice(torch.sigmoid(logits) * counted, target).mean()
+    return cross_entropy + 1 - dice, dice.detach()
+
+
+def _soft_dice(p: Tensor, target: Tensor) -> Tensor:
+    """Per channel over the whole batch."""
     voxels = (0, 2, 3, 4)
     overlap, size = (p * target).sum(voxels), p.sum(voxels) + target.sum(voxels)
-    dice = ((2 * overlap + _SMOOTH) / (size + _SMOOTH))[1:].mean()
-    return cross_entropy + 1 - dice, dice.detach()
+    return (2 * overlap + _SMOOTH) / (size + _SMOOTH)

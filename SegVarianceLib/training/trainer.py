@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ..model.device import Device
 from ..model.network import ResidualUNet, build_network
 from ..plan.study_plan import NetworkPlan, TrainingPlan
 from .augmentation import augment, draw_augmentation
-from .losses import dice_and_cross_entropy
+from .losses import dice_and_binary_cross_entropy, dice_and_cross_entropy
 from .patches import TrainingCase, block_shape, case_order, draw_blocks
 
 _CLIP_NORM = 12.0
@@ -41,10 +42,17 @@ class Trainer:
 
     Args:
         cases: on the network's grid, in a fixed order; they are part of the key, as are both plans, ``seed`` and ``device``.
+        regions: where the network's channels are regions, the class indices that each is made of.
     """
 
     def __init__(
-        self, cases: list[TrainingCase], network: NetworkPlan, training: TrainingPlan, seed: int, device: Device
+        self,
+        cases: list[TrainingCase],
+        network: NetworkPlan,
+        training: TrainingPlan,
+        seed: int,
+        device: Device,
+        regions: Sequence[Sequence[int]] | None = None,
     ):
         self.cases, self.plan, self.network_plan, self.seed = cases, training, network, seed
         self.device = device = training_device(device, network)
@@ -55,6 +63,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=device.fused
         )
+        self._membership = None if regions is None else _membership(regions).to(device.torch)
         self.step = 0
 
     @property
@@ -69,7 +78,10 @@ class Trainer:
         self.network.train()
         with self.device.autocast():
             logits = self.network(image)
-        loss, dice = dice_and_cross_entropy(logits, classes)
+        if self._membership is None:
+            loss, dice = dice_and_cross_entropy(logits, classes)
+        else:
+            loss, dice = dice_and_binary_cross_entropy(logits, classes, self._membership)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
@@ -156,6 +168,12 @@ def learning_rate(plan: TrainingPlan, step: int) -> float:
     if step < warm_up:
         return plan.learning_rate * (step + 1) / warm_up
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, plan.steps - warm_up)))
+
+
+def _membership(regions: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Bool [regions, classes]: whether the class is a part of the region."""
+    classes = 1 + max(index for region in regions for index in region)
+    return torch.tensor([[index in region for index in range(classes)] for region in regions])
 
 
 def _floats(network: ResidualUNet) -> list[torch.Tensor]:

@@ -52,6 +52,13 @@ outers = st.builds(
     free=st.dictionaries(st.text(), st.integers() | st.text(), max_size=2),
 )
 
+
+@dataclass(frozen=True)
+class Grown:
+    name: str
+    added: bool = True
+
+
 EXAMPLE = to_json(Outer(0.5, 3, (1, 2.0), Inner("a", (1,)), (Inner("b", (2, 3)),), None, True, {"k": ("v",)}, {}))
 
 
@@ -96,3 +103,10 @@ def test_an_edited_field_is_named_with_its_place(change, words):
 def test_what_is_no_object_is_refused(content):
     with pytest.raises(SegVarianceError, match="expected an object with named fields"):
         from_json(Outer, content, "plan.json")
+
+
+def test_a_field_that_was_added_later_is_its_default_in_an_older_file():
+    assert from_json(Grown, {"name": "a"}, "here") == Grown("a", True)
+    assert from_json(Grown, {"name": "a", "added": False}, "here") == Grown("a", False)
+    with pytest.raises(SegVarianceError, match="here, added: expected bool"):
+        from_json(Grown, {"name": "a", "added": "yes"}, "here")

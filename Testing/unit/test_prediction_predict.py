@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,30 @@ def test_probabilities_lie_with_their_labels_and_average_the_members():
     np.testing.assert_array_equal(found.label_map == 4, expected > 0.5)
 
 
+class TwoRegions(torch.nn.Module):
+    """The first region where the image is above -0.5, the second where it is above 0.5: one inside the other."""
+
+    def forward(self, image):
+        return torch.cat([image[:, :1] + 0.5, image[:, :1] - 0.5], dim=1)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 1.4, 1.0)])
+def test_regions_keep_a_probability_each_and_paint_later_over_earlier(spacing):
+    geometry = centred((20, 18, 16), (1.0, 1.0, 1.0), np.diag([-1.0, -1.0, 1.0]))
+    image = np.random.default_rng(0).normal(size=(1, *geometry.shape_zyx)).astype(np.float32)
+    regions = replace(facts(spacing, values=(2, 1)), exclusive=False)
+    found = Predictor(regions, [TwoRegions], CPU).predict(Volume(image, geometry), keep_probabilities=True)
+    probabilities = dequantise_probabilities(found.probabilities)
+    assert set(np.unique(found.label_map)) == {0, 1, 2}
+    clear = np.abs(probabilities - 0.5).min(axis=0) > PROBABILITY_ERROR_BOUND
+    painted = np.select([probabilities[1] > 0.5, probabilities[0] > 0.5], [1, 2], 0)
+    np.testing.assert_array_equal(found.label_map[clear], painted[clear])
+    if spacing == (1.0, 1.0, 1.0):
+        z = (image[0] - image.mean()) / image.std()
+        expected = 1 / (1 + np.exp(-np.stack([z + 0.5, z - 0.5])))
+        np.testing.assert_allclose(probabilities, expected, atol=PROBABILITY_ERROR_BOUND + 1e-4)
+
+
 @pytest.mark.parametrize("size", [(40, 30, 1), (1, 40, 30), (40, 1, 30), (1, 1, 1), (3, 2, 5)])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 1.4, 1.0)])
 def test_single_slices_and_images_smaller_than_the_patch_are_predicted(size, spacing):
@@ -231,6 +256,7 @@ def test_the_same_members_give_the_same_bytes_twice(weights):
         (facts(spacing=(2.0, 1.0, 1.0)), "another preprocessing than"),
         (facts(values=(0, 3)), "another class values than"),
         (facts(values=(0, 1, 2)), "another network than"),
+        (replace(facts(), exclusive=False), "another exclusive than"),
     ],
 )
 def test_members_of_different_kinds_are_refused(weights, other, words):

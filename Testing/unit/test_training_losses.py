@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.losses import DiceCELoss
+from monai.losses import DiceCELoss, DiceLoss
 
-from SegVarianceLib.training.losses import IGNORED, dice_and_cross_entropy
+from SegVarianceLib.training.losses import IGNORED, dice_and_binary_cross_entropy, dice_and_cross_entropy
 
 monai_loss = DiceCELoss(
     include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5
@@ -85,3 +85,38 @@ def test_half_precision_logits_are_summed_in_single_precision():
     loss, _ = dice_and_cross_entropy(logits.bfloat16(), target)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(dice_and_cross_entropy(logits.bfloat16().float(), target)[0].item())
+
+
+NESTED = torch.tensor([[False, True, True, True], [False, False, True, True], [False, False, False, True]])
+region_dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def of_regions(classes: torch.Tensor) -> torch.Tensor:
+    """Each voxel's membership in each region, one region after the other."""
+    return torch.cat([torch.isin(classes, torch.arange(first, 4)) for first in (1, 2, 3)], dim=1).float()
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 10))
+@settings(max_examples=30)
+def test_the_loss_of_regions_is_the_dice_of_monai_and_the_binary_cross_entropy_of_torch(seed, gain):
+    logits, classes = batch(seed, 4, gain)
+    logits = logits[:, 1:]
+    target = of_regions(classes)
+    expected = region_dice(logits, target) + torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+    found, dice = dice_and_binary_cross_entropy(logits, classes, NESTED)
+    assert float(found) == pytest.approx(float(expected), abs=1e-4)
+    assert float(dice) == pytest.approx(1 - float(region_dice(logits, target)), abs=1e-4)
+
+
+def test_regions_where_nothing_counts_change_nothing():
+    logits, classes = batch(3, 4)
+    classes[0, 0, 0] = IGNORED
+    logits = logits[:, 1:].clone().requires_grad_()
+    loss = dice_and_binary_cross_entropy(logits, classes, NESTED)[0]
+    loss.backward()
+    assert (logits.grad[0, :, 0] == 0).all() and (logits.grad[0, :, 1] != 0).all()
+    other = logits.detach().clone()
+    other[0, :, 0] = 50.0
+    assert float(dice_and_binary_cross_entropy(other, classes, NESTED)[0]) == pytest.approx(float(loss.detach()))
+    everything = torch.full_like(classes, IGNORED)
+    assert torch.isfinite(dice_and_binary_cross_entropy(other, everything, NESTED)[0])

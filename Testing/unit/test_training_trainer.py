@@ -218,6 +218,29 @@ def test_training_lowers_the_loss_and_raises_the_dice_it_reports():
     assert all(0 <= result.dice <= 1 for result in results)
 
 
+def test_regions_are_learnt_with_a_channel_each_and_stopped_and_resumed_they_end_with_the_same_bytes(tmp_path):
+    """A region of both classes, and the second class inside it."""
+    device, longer = open_device("cpu", 1), replace(PLAN, steps=40)
+    network = replace(NETWORK, out_channels=2)
+
+    def trainer() -> Trainer:
+        return Trainer(CASES, network, longer, 0, device, regions=((1, 2), (2,)))
+
+    undisturbed = trainer()
+    results = [undisturbed.train_step() for _ in range(40)]
+    assert sum(result.loss for result in results[-8:]) < 0.9 * sum(result.loss for result in results[:8])
+    stopped = trainer()
+    for _ in range(7):
+        stopped.train_step()
+    stopped.save(tmp_path / "state", "k")
+    resumed = trainer()
+    assert resumed.resume(tmp_path / "state", "k")
+    while not resumed.finished:
+        resumed.train_step()
+    for name, tensor in undisturbed.weights().items():
+        assert torch.equal(tensor, resumed.weights()[name]), name
+
+
 @given(st.integers(1, 5000), st.floats(0.0, 0.5))
 def test_the_learning_rate_warms_up_and_falls_to_about_zero_over_the_whole_budget(steps, share):
     plan = TrainingPlan(steps, 2, 0.01, 0.0, share, 0.99, 0.3, (), ())
