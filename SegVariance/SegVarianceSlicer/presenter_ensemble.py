@@ -12,7 +12,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.dataset.labelling import regions_of
 from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
 from SegVarianceLib.ensemble.running_votes import LABEL_RULE, REGION_RULE, RunningVotes
-from SegVarianceLib.review.components import Component, Components
+from SegVarianceLib.review.components import PREVIEWED, Component, Components
 from SegVarianceLib.review.open_case import OpenCase
 from SegVarianceLib.review.probabilities import mean_of_probabilities
 
@@ -122,7 +122,10 @@ class EnsemblePresenter:
                 members=members,
                 structures=structures,
                 structure=self.state.structure if self.state.structure in structures else next(iter(structures), ""),
-                steps=(Choice(NO_CLEAN_UP, "Remove nothing"), *(Choice(each.id, each.title) for each in CLEAN_UP)),
+                steps=(
+                    Choice(NO_CLEAN_UP, "Remove nothing"),
+                    *(Choice(step, CLEAN_UP.facts(step).title) for step in PREVIEWED),
+                ),
                 step=self.state.step or NO_CLEAN_UP,
                 minimum_ml=self.state.minimum_ml or 0.1,
                 can_apply=True,

@@ -1,41 +1,42 @@
-"""Small components: removed by a stated rule, and listed, so that a reader can see what went and where.
+"""Clean-up: components that go by a stated rule and cavities that are filled, all listed, so that a reader can see where.
 
-Two voxels belong together when they touch at a face, an edge or a corner (26 neighbours). What is removed becomes
-background. Structures are cleaned one after the other in the order given, each on what the one before left.
+Two voxels of a structure belong together when they touch at a face, an edge or a corner (26 neighbours). Structures are
+cleaned one after the other in the order given, each on what the one before left.
+
+``becomes`` says what a removed voxel is afterwards: ``"background"``, as nnU-Net has it, even where that leaves a hole in an
+enclosing region; or ``"enclosing"``: the label that most faces of the removed component touch, of equal ones the smallest, so
+that an island of a core inside its oedema becomes oedema, and one in the background becomes background.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
-from ..core.arrays import foreground_box
 from ..core.catalog import Catalog, Facts, Parameter
-from ..core.errors import SegVarianceError
-from ..core.files import write_text
 from ..core.labels import BACKGROUND, Structure
-from ..dataset.image_io import read_label_map, write_label_map
+from .components import Components, Runs, centres, commonest, connect, faces
 
-_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
-REMOVED_COLUMNS = ("case", "structure", "value", "volume_ml", "voxels", "centre_z", "centre_y", "centre_x")
+BECOMES = ("background", "enclosing")
+TIES = ("first", "all")
+FOREGROUND = "foreground"
+"""Name of all structures taken together."""
 
 
 @dataclass(frozen=True)
 class Removed:
-    """One removed component. ``value`` is the label that most of its voxels had (a region may hold several).
+    """A component that was taken out, or a cavity that was filled (``becomes`` says with what, ``value`` is then background).
 
-    ``centre_index_zyx`` is the component's own voxel nearest to its centre of mass.
+    ``value`` is the label that most of its voxels had (a region may hold several). ``centre_index_zyx`` is its own voxel nearest
+    to its centre of mass.
     """
 
     structure: str
     value: int
+    becomes: int
     volume_ml: float
     voxels: int
     centre_index_zyx: tuple[int, int, int]
@@ -48,33 +49,91 @@ class Cleaned(NamedTuple):
     removed: list[Removed]
 
 
-def keep_largest(label_map: np.ndarray, structures: Sequence[Structure], voxel_volume_mm3: float) -> Cleaned:
-    """Keep the largest component of each structure; of equal ones the first met in the order z, y, x."""
-    return _clean(label_map, structures, voxel_volume_mm3, lambda sizes: np.arange(len(sizes)) != sizes.argmax())
+def keep_largest(
+    label_map: np.ndarray,
+    structures: Sequence[Structure],
+    voxel_volume_mm3: float,
+    ties: str = "first",
+    becomes: str = "background",
+) -> Cleaned:
+    """Keep the largest component of each structure.
+
+    Of equally large ones stays the first met in the order z, y, x (``ties="first"``), or all (``"all"``, as in nnU-Net, whose
+    ``remove_all_but_largest_component_from_segmentation`` this then is to the voxel).
+    """
+    return _clean(label_map, structures, voxel_volume_mm3, lambda sizes: smaller_than_largest(sizes, ties), becomes)
+
+
+def keep_largest_foreground(
+    label_map: np.ndarray,
+    structures: Sequence[Structure],
+    voxel_volume_mm3: float,
+    ties: str = "first",
+    becomes: str = "background",
+) -> Cleaned:
+    """Keep the largest component of all structures taken together; settings as in ``keep_largest``."""
+    values = tuple(sorted({value for structure in structures for value in structure.values}))
+    return keep_largest(label_map, [Structure(FOREGROUND, values)], voxel_volume_mm3, ties, becomes)
 
 
 def minimum_size(
-    label_map: np.ndarray, structures: Sequence[Structure], voxel_volume_mm3: float, minimum_mm3: float
+    label_map: np.ndarray,
+    structures: Sequence[Structure],
+    voxel_volume_mm3: float,
+    minimum_mm3: float,
+    becomes: str = "background",
 ) -> Cleaned:
     """Remove each structure's components smaller than ``minimum_mm3``; one of exactly that size stays."""
-    # A hair less, so that 3 voxels of 0.7 mm3 are 2.1 mm3 whatever the last bit says.
-    least_voxels = minimum_mm3 / voxel_volume_mm3 * (1 - 1e-6)
-    return _clean(label_map, structures, voxel_volume_mm3, lambda sizes: sizes < least_voxels)
+    least = least_voxels(minimum_mm3, voxel_volume_mm3)
+    return _clean(label_map, structures, voxel_volume_mm3, lambda sizes: sizes < least, becomes)
+
+
+def fill_holes(label_map: np.ndarray, structures: Sequence[Structure], voxel_volume_mm3: float) -> Cleaned:
+    """Fill the background inside each structure's cavities.
+
+    A cavity is what the structure closes in: voxels that are not of it, connected at faces (6 neighbours), without a way out
+    at faces. Background in it gets that label of the structure that touches this background at most faces (of equal ones the
+    smallest); another structure inside it, as a lesion in an organ, stays.
+    """
+    label_map = np.array(label_map, order="C")
+    runs = Runs.of(label_map)
+    removed: list[Removed] = []
+    for structure in structures:
+        box = runs.box(structure.values)  # filling changes no box
+        if box is None:
+            continue
+        indices, owner = _cavities(label_map, structure, box)
+        fills = _touching(label_map, indices, owner, structure, of_it=True)
+        kept = fills[owner] != BACKGROUND  # where another structure lies between, the background is not this one's
+        indices, owner = indices[kept], owner[kept]
+        one, nothing = np.ones_like(owner), np.zeros_like(owner)
+        names = [structure.name] * len(fills)
+        removed += _listed(names, indices, one, owner, nothing, fills, voxel_volume_mm3)
+        label_map[tuple(indices.T)] = fills[owner]
+    return Cleaned(label_map, removed)
+
+
+def smaller_than_largest(voxels: np.ndarray, ties: str) -> np.ndarray:
+    """Which of one structure's components, by their sizes in the order z, y, x, are not kept as the largest."""
+    return voxels < voxels.max() if ties == "all" else np.arange(len(voxels)) != voxels.argmax()
+
+
+def least_voxels(minimum_mm3: float, voxel_volume_mm3: float) -> float:
+    """Components of fewer voxels are too small. A hair less than the ratio: 3 voxels of 0.7 mm3 are 2.1 mm3 whatever the last bit says."""
+    return minimum_mm3 / voxel_volume_mm3 * (1 - 1e-6)
 
 
 CleanUp = Callable[..., Cleaned]
+_BECOMES = Parameter("becomes", "What is removed becomes", str, "background", choices=BECOMES)
+_TIES = Parameter("ties", "Of equally large ones stays", str, "first", choices=TIES)
+_KEEP_LARGEST = (
+    "Isensee et al. 2021, Nat Methods 18:203-211. 26 neighbours; of equal components the first in z, y, x order"
+)
 CLEAN_UP: Catalog[CleanUp] = Catalog(
     "clean-up step",
     ("label_map", "structures", "voxel_volume_mm3"),
     [
-        (
-            Facts(
-                "keep_largest",
-                "Keep largest",
-                "Isensee et al. 2021, Nat Methods 18:203-211. 26 neighbours; of equal components the first in z, y, x order",
-            ),
-            keep_largest,
-        ),
+        (Facts("keep_largest", "Keep largest", _KEEP_LARGEST, parameters=(_TIES, _BECOMES)), keep_largest),
         (
             Facts(
                 "minimum_size",
@@ -82,92 +141,121 @@ CLEAN_UP: Catalog[CleanUp] = Catalog(
                 "26 neighbours; a component of exactly the minimum stays",
                 parameters=(
                     Parameter("minimum_mm3", "Minimum size", float, 10.0, unit="mm3", minimum=0.0, maximum=1e9),
+                    _BECOMES,
                 ),
             ),
             minimum_size,
+        ),
+        (
+            Facts(
+                "keep_largest_foreground",
+                "Keep largest of all together",
+                _KEEP_LARGEST,
+                parameters=(_TIES, _BECOMES),
+            ),
+            keep_largest_foreground,
+        ),
+        (
+            Facts("fill_holes", "Fill holes", "Background that a structure closes in, 6 neighbours; other labels stay"),
+            fill_holes,
         ),
     ],
 )
 
 
-def clean_folder(
-    step: str,
-    label_maps: Mapping[str, Path],
-    structures: Sequence[Structure],
-    folder: Path,
-    settings: dict[str, Any] | None = None,
-    progress: Callable[[int, int], object] | None = None,
-) -> dict[str, list[Removed]]:
-    """Clean label map files, write them into ``folder`` under their own names, and ``removed.csv`` beside them.
-
-    Args:
-        step: an id of ``CLEAN_UP``; ``settings`` are its parameters.
-        label_maps: case id to file.
-        structures: those to clean; others are left as they are, unless a cleaned region holds their voxels.
-
-    Returns:
-        Case id to what was removed.
-
-    Raises:
-        SegVarianceError: an unknown step or setting, an unreadable file, or a folder where a source would be overwritten.
-    """
-    clean, chosen = CLEAN_UP.function(step), CLEAN_UP.settings(step, settings or {})
-    targets = {case_id: Path(folder) / path.name for case_id, path in label_maps.items()}
-    for case_id, path in label_maps.items():
-        if targets[case_id].resolve() == path.resolve():
-            raise SegVarianceError(f"Cleaning would overwrite {path}. Give another folder for the cleaned label maps.")
-    if len(set(targets.values())) < len(targets):
-        raise SegVarianceError("Two label maps have one file name, one would overwrite the other. Rename one of them.")
-    removed: dict[str, list[Removed]] = {}
-    for done, (case_id, path) in enumerate(label_maps.items(), start=1):
-        found = read_label_map(path)
-        cleaned = clean(found.array, structures, found.geometry.voxel_volume_mm3, **chosen)
-        write_label_map(targets[case_id], cleaned.label_map, found.geometry, like=path)
-        removed[case_id] = cleaned.removed
-        if progress is not None:
-            progress(done, len(label_maps))
-    _write_removed(Path(folder) / "removed.csv", removed)
-    return removed
-
-
 def _clean(
     label_map: np.ndarray,
-    structures: Iterable[Structure],
+    structures: Sequence[Structure],
     voxel_volume_mm3: float,
     unwanted: Callable[[np.ndarray], np.ndarray],
+    becomes: str,
 ) -> Cleaned:
-    """``unwanted`` gets the components' sizes in voxels and says which of them go."""
-    label_map = label_map.copy()
+    """``unwanted`` gets the sizes in voxels of one structure's components and says which of them go."""
+    label_map = np.array(label_map, order="C")
     removed: list[Removed] = []
-    for structure in structures:
-        mask = structure.mask(label_map)
-        box = foreground_box(mask)
-        if box is None:
+    runs: Runs | None = None
+    for batch in _batches(structures, becomes):
+        runs = Runs.of(label_map) if runs is None else runs
+        found = Components.of(runs, batch)
+        goes = np.zeros(len(found.voxels), dtype=bool)
+        for number in np.unique(found.structure):
+            here = np.flatnonzero(found.structure == number)
+            goes[here] = unwanted(found.voxels[here])
+        if not goes.any():
             continue
-        components, count = ndimage.label(mask[box], structure=_NEIGHBOURS)
-        goes = np.concatenate([[False], unwanted(np.bincount(components.ravel(), minlength=count + 1)[1:])])
-        inside = label_map[box]
-        boxes = ndimage.find_objects(components)
-        for component in np.flatnonzero(goes):
-            around = boxes[component - 1]
-            indices = np.argwhere(components[around] == component) + [side.start for side in around]
-            values = inside[tuple(indices.T)]
-            centre = indices[((indices - indices.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-            z, y, x = (int(place + side.start) for place, side in zip(centre, box, strict=True))
-            volume_ml = len(indices) * voxel_volume_mm3 / 1000
-            removed.append(
-                Removed(structure.name, int(np.bincount(values).argmax()), volume_ml, len(indices), (z, y, x))
-            )
-        inside[goes[components]] = BACKGROUND
+        gone, owner = found.runs.only(goes[found.component]), found.component[goes[found.component]]
+        becoming = np.zeros(len(goes), dtype=label_map.dtype)
+        if becomes == "enclosing":
+            indices, run = gone.voxels()
+            becoming = _touching(label_map, indices, owner[run], batch[0], of_it=False)
+        names = [batch[number].name for number in found.structure]
+        first = gone.first_voxels()
+        listed = _listed(names, first, gone.lengths, owner, gone.value, becoming, voxel_volume_mm3)
+        order = {structure.name: number for number, structure in enumerate(batch)}
+        removed += sorted(listed, key=lambda each: order[each.structure])
+        gone.paint(label_map, becoming[owner])
+        runs = None
     return Cleaned(label_map, removed)
 
 
-def _write_removed(path: Path, removed: Mapping[str, Sequence[Removed]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(REMOVED_COLUMNS)
-    for case_id, components in removed.items():
-        for component in components:
-            *facts, centre = astuple(component)
-            writer.writerow([case_id, *facts, *centre])
-    write_text(path, text.getvalue())
+def _batches(structures: Sequence[Structure], becomes: str) -> Iterator[list[Structure]]:
+    """Structures that follow each other and cannot disturb each other, so that one look at the label map serves them all.
+
+    They share no label, and what goes becomes background, not one of the others.
+    """
+    batch: list[Structure] = []
+    taken: set[int] = set()
+    for structure in structures:
+        if batch and (becomes == "enclosing" or taken & set(structure.values)):
+            yield batch
+            batch, taken = [], set()
+        batch.append(structure)
+        taken |= set(structure.values)
+    if batch:
+        yield batch
+
+
+def _cavities(
+    label_map: np.ndarray, structure: Structure, box: tuple[slice, slice, slice]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Background in the structure's cavities: indices [voxel, 3], and the number of the cavity [voxel]."""
+    # One voxel more on every side joins all that is outside to the first corner.
+    around = Runs.of(np.pad(~structure.mask(label_map[box]), 1, constant_values=True))
+    component = connect(around, np.zeros(len(around.start), dtype=int), neighbours=6)
+    enclosed = component != component[0]
+    indices, run = around.only(enclosed).voxels()
+    indices += [side.start - 1 for side in box]
+    empty = label_map[tuple(indices.T)] == BACKGROUND
+    return indices[empty], component[enclosed][run][empty]
+
+
+def _touching(
+    label_map: np.ndarray, indices: np.ndarray, owner: np.ndarray, structure: Structure, of_it: bool
+) -> np.ndarray:
+    """By owner, the label that touches its voxels at most faces, of those of the structure or of all others; else background."""
+    voxel, beside = faces(label_map, indices)
+    counted = np.isin(beside, structure.values, invert=not of_it)
+    touching = np.zeros(int(owner.max(initial=-1)) + 1, dtype=label_map.dtype)
+    owners, values = commonest(owner[voxel[counted]], beside[counted], np.ones(int(counted.sum())))
+    touching[owners] = values
+    return touching
+
+
+def _listed(
+    names: Sequence[str],
+    first_voxels: np.ndarray,
+    lengths: np.ndarray,
+    owner: np.ndarray,
+    had: np.ndarray,
+    becoming: np.ndarray,
+    voxel_volume_mm3: float,
+) -> list[Removed]:
+    """What the runs of each ``owner`` [run] ``had`` [run] and become, owner by owner; ``names`` and ``becoming`` go by owner."""
+    owners, values = commonest(owner, had, lengths)
+    counts = np.bincount(owner, weights=lengths)[owners].astype(int) if len(owners) else owners
+    middles = centres(first_voxels, lengths, owner)
+    found = zip(owners.tolist(), values.tolist(), counts.tolist(), middles.tolist(), strict=True)
+    return [
+        Removed(names[number], value, int(becoming[number]), voxels * voxel_volume_mm3 / 1000, voxels, (z, y, x))
+        for number, value, voxels, (z, y, x) in found
+    ]

@@ -10,24 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
-from ..core.arrays import foreground_box
+from ..core.errors import SegVarianceError
 from ..core.geometry import Geometry
 from ..core.labels import Structure
-from ..ensemble.postprocessing import CLEAN_UP
+from ..ensemble import components
+from ..ensemble.postprocessing import CLEAN_UP, least_voxels, smaller_than_largest
 from .places import centre_mm
 
-_NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
-_LEAST = 1 - 1e-6
-"""As in ``minimum_size``: 3 voxels of 0.7 mm3 are 2.1 mm3 whatever the last bit says."""
-
-_Goes = Callable[..., np.ndarray]
-_UNWANTED: Mapping[str, _Goes] = {
-    "keep_largest": lambda voxels, voxel_mm3: np.arange(len(voxels)) != voxels.argmax(),
-    "minimum_size": lambda voxels, voxel_mm3, minimum_mm3: voxels < minimum_mm3 / voxel_mm3 * _LEAST,
+_UNWANTED: Mapping[str, Callable[..., np.ndarray]] = {
+    "keep_largest": lambda voxels, voxel_mm3, ties, becomes: smaller_than_largest(voxels, ties),
+    "minimum_size": lambda voxels, voxel_mm3, minimum_mm3, becomes: voxels < least_voxels(minimum_mm3, voxel_mm3),
 }
-"""For each clean-up step, which components go, by their sizes in voxels in the order z, y, x of their first voxels."""
+"""For each step, which components go, by their sizes in voxels in the order z, y, x of their first voxels."""
+
+PREVIEWED = tuple(_UNWANTED)
+"""The steps of ``CLEAN_UP`` that take components from one structure and can be previewed here."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +45,11 @@ class Components:
     def __init__(self, label_map: np.ndarray, structure: Structure, geometry: Geometry):
         """From a label map [z, y, x] on the grid ``geometry``."""
         self.structure, self.geometry = structure, geometry
-        mask = structure.mask(label_map)
-        self._box = foreground_box(mask) or (slice(0, 0), slice(0, 0), slice(0, 0))
-        self._labelled, count = ndimage.label(mask[self._box], structure=_NEIGHBOURS)
-        self._voxels = np.bincount(self._labelled.ravel(), minlength=count + 1)[1:]
+        self._found = components.Components.of(components.Runs.of(label_map), [structure])
         self.listed = self._list()
 
     def goes(self, step: str, settings: dict[str, Any] | None = None) -> tuple[Component, ...]:
-        """What a step of ``CLEAN_UP`` would remove at these settings, largest first, as ``listed``.
+        """What a step of ``PREVIEWED`` would remove at these settings, largest first, as ``listed``.
 
         Raises:
             SegVarianceError: an unknown step or setting, or a setting out of its bounds.
@@ -65,45 +60,35 @@ class Components:
     def gone_mask(self, step: str, settings: dict[str, Any] | None = None) -> np.ndarray:
         """Boolean [z, y, x] of the whole image: the voxels that the step would make background."""
         mask = np.zeros(self.geometry.shape_zyx, dtype=bool)
-        mask[self._box] = np.concatenate([[False], self._gone(step, settings)])[self._labelled]
+        gone = self._gone(step, settings)[self._found.component]
+        self._found.runs.only(gone).paint(mask, np.ones(int(gone.sum()), dtype=bool))
         return mask
 
     def _gone(self, step: str, settings: dict[str, Any] | None) -> np.ndarray:
         chosen = CLEAN_UP.settings(step, settings or {})
-        if not len(self._voxels):
+        if step not in _UNWANTED:
+            raise SegVarianceError(f"Clean-up {step!r} has no preview. Preview one of {', '.join(PREVIEWED)}.")
+        if not len(self._found.voxels):
             return np.zeros(0, dtype=bool)
-        return _UNWANTED[step](self._voxels, self.geometry.voxel_volume_mm3, **chosen)
+        return _UNWANTED[step](self._found.voxels, self.geometry.voxel_volume_mm3, **chosen)
 
     def _list(self) -> tuple[Component, ...]:
         """All components, largest first; of equally large ones the first met in the order z, y, x."""
-        centres = self._centres() + [side.start for side in self._box]
+        runs, voxels = self._found.runs, self._found.voxels
+        centres = components.centres(runs.first_voxels(), runs.lengths, self._found.component)
         worlds = centre_mm(centres, self.geometry)
-        order = np.argsort(-self._voxels, kind="stable")
-        millilitres = self._voxels * self.geometry.voxel_volume_mm3 / 1000
+        order = np.argsort(-voxels, kind="stable")
+        millilitres = voxels * self.geometry.voxel_volume_mm3 / 1000
         return tuple(
             Component(
                 int(i) + 1,
-                int(self._voxels[i]),
+                int(voxels[i]),
                 float(millilitres[i]),
                 _triple(centres[i], int),
                 _triple(worlds[i], float),
             )
             for i in order
         )
-
-    def _centres(self) -> np.ndarray:
-        """For each component the index [z, y, x] in the box of its voxel nearest to its centre of mass."""
-        indices = np.array(np.nonzero(self._labelled)).T
-        owner = self._labelled[tuple(indices.T)] - 1
-        order = np.argsort(owner, kind="stable")
-        indices, owner = indices[order], owner[order]
-        starts = np.concatenate([[0], np.cumsum(self._voxels)[:-1]]).astype(np.intp)
-        if not len(indices):
-            return indices
-        means = np.add.reduceat(indices, starts) / self._voxels[:, None]
-        apart = ((indices - means[owner]) ** 2).sum(axis=1)
-        nearest = np.lexsort((np.arange(len(owner)), apart, owner))[starts]
-        return indices[nearest]
 
 
 def _triple(values: np.ndarray, kind: type) -> tuple:

@@ -20,8 +20,8 @@ from ..dataset.image_io import (
     write_probabilities,
 )
 from ..dataset.splits import read_groups
+from ..ensemble.clean_up import CleanUpStep, clean_folder
 from ..ensemble.folders import ensemble_folders
-from ..ensemble.postprocessing import clean_folder
 from ..ensemble.rules import RULES
 from ..evaluation.evaluate import Member, discover_labels, score_members
 from ..evaluation.score_table import ScoreTable
@@ -87,14 +87,14 @@ def clean(arguments: Namespace) -> int:
     files = _images(Path(arguments.folder))
     settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
     structures = _labels(arguments.dataset, list(files.values())).structures
+    step = CleanUpStep(arguments.step, tuple(structure.name for structure in structures), settings)
     with progress_bar() as progress:
         removed = clean_folder(
-            arguments.step,
+            [step],
             files,
             structures,
             Path(arguments.output),
-            settings,
-            lambda done, of: progress("Clean-up", done, of),
+            progress=lambda done, of: progress("Clean-up", done, of),
         )
     components = [component for found in removed.values() for component in found]
     volume_ml = sum(component.volume_ml for component in components)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..core.files import read_json, safe_name, sha256_of_file, sha256_of_json, write_json
+from ..ensemble.clean_up import CleanUpStep, clean_folder
 from ..ensemble.folders import ensemble_folders
-from ..ensemble.postprocessing import clean_folder
 from ..ensemble.rules import RULES, STUDY_RULES
 from ..ensemble.subsets import Group, draw_groups, subset_configuration
 from ..evaluation.evaluate import Member, score_members
@@ -57,17 +57,18 @@ def ensemble_groups(study: StudyFolder, progress: Progress) -> None:
 
 def clean(study: StudyFolder, progress: Progress) -> None:
     """The planned clean-up of every ensemble, beside it in ``ensembles/``."""
-    step, structures = study.plan.clean_up, study.labels.structures
+    structures = study.labels.structures
+    step = CleanUpStep(study.plan.clean_up, tuple(structure.name for structure in structures))
     for configuration in study.plan.configurations:
         for rule in rules_of(study):
             files = _ensemble_files(study, study.ensemble(configuration.name, rule))
             folder = study.ensemble(configuration.name, rule + CLEANED)
 
             def make() -> None:
-                clean_folder(step, files, structures, folder, progress=_named(progress, "Clean-up"))  # noqa: B023
+                clean_folder([step], files, structures, folder, progress=_named(progress, "Clean-up"))  # noqa: B023
 
             name = f"ensembles/{configuration.name}/{rule}{CLEANED}"
-            _unless_current(study, name, [*_digests([files]), step], [folder], make)
+            _unless_current(study, name, [*_digests([files]), step.step], [folder], make)
 
 
 def score(study: StudyFolder, progress: Progress) -> None:
