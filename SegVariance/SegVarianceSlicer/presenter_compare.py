@@ -12,9 +12,9 @@ from SegVarianceLib.stats.comparisons import comparison_steps, recipes_of
 from SegVarianceLib.stats.score_cube import metric_of_column
 from SegVarianceLib.stats.seed_study import seed_studies
 
-from .presenter_scores import Later
 from .state_compare import OWN_SEEDS, Answer, CompareState, answer_of_pair, answer_of_seeds
 from .state_scores import ScoreColumn
+from .stepwise import Later
 
 _MOST_MM = 1000.0
 

@@ -13,10 +13,13 @@ from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.image_io import read_label_map
 from SegVarianceLib.ensemble.running_votes import RunningVotes
+from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.review.description import Review, ReviewMember
 from SegVarianceLib.review.open_case import OpenCase, read_case
 from SegVarianceLib.review.places import structure_centre_mm
 from SegVarianceLib.scene.names import member_title
+
+from .stepwise import Later
 
 REFERENCE, VOTE = "reference", "vote"
 """Keys of layers beside those of members."""
@@ -64,11 +67,19 @@ Progress = Callable[[str, int, int], object]
 class ReviewSession:
     """The review that was confirmed and the case that is shown. Methods raise SegVarianceError and then change nothing.
 
-    ``opened`` and ``votes`` are of the case on screen; ``structure`` is the name of the one that is looked at.
+    ``opened`` and ``votes`` are of the case on screen; ``structure`` is the name of the one that is looked at. ``scores`` are
+    those of the review's predictions against references, as far as somebody has made or opened them. ``later`` drives what
+    takes long; unless given, all of it is done at once.
     """
 
-    def __init__(self, scene: Scene, progress: Progress = lambda what, done, total: None):
-        self.scene, self.progress = scene, progress
+    def __init__(
+        self,
+        scene: Scene,
+        progress: Progress = lambda what, done, total: None,
+        later: Later = lambda act: act(),
+    ):
+        self.scene, self.progress, self.later = scene, progress, later
+        self.scores = ScoreTable(())
         self.review: Review | None = None
         self.opened: OpenCase | None = None
         self.votes: RunningVotes | None = None
@@ -89,6 +100,11 @@ class ReviewSession:
     def update(self, review: Review) -> None:
         """The same review with what has landed since; the case on screen stays as it is."""
         self.review = review
+        self._tell()
+
+    def use_scores(self, scores: ScoreTable) -> None:
+        """Scores of what is open, against references; an empty table where there are none."""
+        self.scores = scores
         self._tell()
 
     def open_case(self, case_id: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -10,20 +11,23 @@ from typing import Protocol
 import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.core.stepwise import translated, within
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.report.content import ReportContent
 from SegVarianceLib.report.report import write_report
-from SegVarianceLib.review.case_scores import score_against
+from SegVarianceLib.review.case_scores import ensembles_scored, members_scored, score_steps, votes_scored
 from SegVarianceLib.review.description import Review
-from SegVarianceLib.review.open_case import OpenCase, read_case
+from SegVarianceLib.review.open_case import OpenCase, case_steps
 from SegVarianceLib.review.places import worst_place
-from SegVarianceLib.stats.study_statistics import study_statistics
+from SegVarianceLib.stats.study_statistics import statistics_steps
 
 from .presenter_review import ReviewSession, structure_named
 from .state_scores import (
     EVERY,
     MOST_ROWS,
+    REFERENCE,
+    VOTE,
     ScoreColumn,
     ScoresState,
     filtered,
@@ -31,9 +35,10 @@ from .state_scores import (
     score_rows,
     strip_plot,
 )
+from .stepwise import Busy, Later, Stepwise, Work, one_by_one
 
-Later = Callable[[Callable[[], None]], object]
-"""Does something as soon as the window has drawn itself; in Slicer ``qt.QTimer.singleShot(0, f)``."""
+_READING = 0.3
+"""Of the time that scoring a case takes."""
 
 
 class Places(Protocol):
@@ -64,27 +69,28 @@ class WorstSlices:
         session.go_to(case, structure, None if place is None else place[1])
 
     def _label_map(self, opened: OpenCase, member: str) -> np.ndarray | None:
-        """Of a member, or of an ensemble that lies with the predictions, which is read now; None where there is none."""
-        if any(each.key == member for each in opened.members):
-            return opened.maps.member(member)
+        """Of a member, of a vote, or of an ensemble, which is read now; None where there is none."""
         review = self._session.review
-        ensembles = () if review is None else [each for each in review.ensembles if each.key == member]
-        if review is None or not ensembles or opened.case.id not in ensembles[0].files:
-            return None
-        return read_case(review, opened.case.id, ensembles).maps.member(member)
+        everybody = (*members_scored(opened), *votes_scored(opened))
+        everybody += () if review is None else ensembles_scored(opened, review.ensembles)
+        return next((each.label_map() for each in everybody if each.key == member), None)
 
 
 class ScoresPresenter:
     """Keeps ``state`` and hands it to ``show`` whenever it changes; ``listen`` hears of every other table."""
 
-    def __init__(self, session: ReviewSession, places: Places, later: Later):
+    def __init__(
+        self, session: ReviewSession, places: Places, later: Later, clock: Callable[[], float] = time.monotonic
+    ):
         self.state = ScoresState()
         self.show: Callable[[ScoresState], object] = lambda state: None
         self.table = ScoreTable(())
-        self._session, self._places, self._later = session, places, later
+        self._session, self._places = session, places
+        self._work = Stepwise(later, self._show_work, self._say, clock)
+        self._new: list[Score] = []
         self._title, self._against = "", ""
         self._review: Review | None = None
-        self._work: Iterator[float] | None = None
+        self._file: tuple[Path, int] | None = None
         self._listeners: list[Callable[[ScoreTable], object]] = []
         session.listen(self._follow)
         self._follow()
@@ -100,30 +106,26 @@ class ScoresPresenter:
 
     def score_case(self, tolerance_mm: float) -> None:
         """Score the case on screen against its reference, or against the vote; other cases' scores against the same stay."""
-
-        def score() -> None:
-            opened, result = self._session.opened, self._session.result
-            if opened is None or result is None:
-                raise SegVarianceError("No case is open. Open a folder first.")
-            self._add(*_scores_of(opened, result, tolerance_mm))
-
-        self._try(score)
+        opened = self._session.opened
+        if opened is None:
+            self._say(SegVarianceError("No case is open. Open a folder first."))
+        else:
+            self._score([opened.case.id], tolerance_mm)
 
     def score_all(self, tolerance_mm: float) -> None:
-        """Score every case of the review, one after the other; ``cancel`` keeps those that are done."""
+        """Score every case of the review, one after the other; ``cancel`` keeps those that are done.
 
-        def begin() -> None:
-            review = self._session.review
-            if review is None:
-                raise SegVarianceError("Nothing is open. Open a folder first.")
-            self._work = self._all_cases(review, tolerance_mm)
-            self._step(self._work)
-
-        self._try(begin)
+        Where some cases have a reference, only those: numbers against a vote must not stand beside numbers against the truth.
+        """
+        review = self._session.review
+        if review is None:
+            self._say(SegVarianceError("Nothing is open. Open a folder first."))
+            return
+        predicted = [case for case in review.cases if review.members_of(case.id)]
+        self._score([case.id for case in predicted if case.label] or [case.id for case in predicted], tolerance_mm)
 
     def cancel(self) -> None:
-        self._work = None
-        self._set(replace(self.state, busy="", progress=None))
+        self._work.stop()
 
     def choose(self, structure: str | None = None, member: str | None = None, metric: str | None = None) -> None:
         """Change what is given of the filters and of the metric that is plotted."""
@@ -156,77 +158,99 @@ class ScoresPresenter:
         self._try(write)
 
     def export_report(self, path: str) -> None:
-        """Write the report on the whole table, filters aside; the window is told first, for it takes seconds."""
+        """Write the report on the whole table, filters aside; it takes seconds, and can be stopped."""
+        self._try(lambda: self._work.begin(self._report(self._some(), Path(path))))
 
-        def begin() -> None:
-            self._some()
-            self._set(replace(self.state, busy="Writing the report…", problem="", done=""))
-            self._later(lambda: self._try(lambda: self._report(Path(path))))
-
-        self._try(begin)
-
-    def _report(self, path: Path) -> None:
+    def _report(self, table: ScoreTable, path: Path) -> Work:
         primary = self.state.metric
-        statistics = study_statistics(self.table, primary)
-        facts = (("Scores", f"{len(self.table.scores)}{f', against the {self._against}' if self._against else ''}"),)
+        words = "Working out the statistics of the report…"
+        statistics = yield from translated(
+            within(statistics_steps(table, primary), 0.0, 0.9), lambda share: (words, share)
+        )
+        yield "Writing the report…", 0.9
+        facts = (("Scores", f"{len(table.scores)}{f', against the {self._against}' if self._against else ''}"),)
         content = ReportContent(
             self._title or "Scores",
             facts,
-            self.table,
+            table,
             statistics.studies,
             primary,
             comparisons=statistics.comparisons,
             ensemble_curves=statistics.ensemble_curves,
         )
         write_report(path, content)
-        self._set(replace(self.state, busy="", done=f"The report is {path}; its tables lie beside it.", problem=""))
+        self._set(replace(self.state, done=f"The report is {path}; its tables lie beside it.", problem=""))
 
-    def _all_cases(self, review: Review, tolerance_mm: float) -> Iterator[float]:
-        for done, case in enumerate(review.cases):
-            self._set(replace(self.state, busy=f"Scoring {case.id}…", problem="", done=""))
-            yield done / len(review.cases)
-            opened = read_case(review, case.id)
-            self._add(*_scores_of(opened, RunningVotes(opened.maps).label_map(), tolerance_mm))
+    def _score(self, cases: list[str], tolerance_mm: float) -> None:
+        """Begin; the table has what is new when all of it is done, or stopped."""
+        self._set(replace(self.state, problem="", done=""))
+        self._new = []
+        self._work.begin(
+            one_by_one(cases, "Scoring {}…", lambda case: self._score_one(case, tolerance_mm)), self._take_new
+        )
 
-    def _step(self, work: Iterator[float]) -> None:
-        if work is not self._work:  # stopped since
+    def _score_one(self, case_id: str, tolerance_mm: float) -> Generator[float, None, None]:
+        review, opened = self._session.review, self._session.opened
+        if review is None:
             return
-        try:
-            share = next(work, None)
-        except SegVarianceError:
-            self.cancel()
-            raise
-        if share is None:
-            self.cancel()
+        if opened is None or opened.case.id != case_id:
+            reading = case_steps(review, case_id)
+            opened = yield from translated(reading, lambda step: _READING * step[0] / step[1])
+        scored = members_scored(opened)
+        if opened.reference is None:
+            right = RunningVotes(opened.maps).label_map()
         else:
-            self._set(replace(self.state, progress=share))
-            self._later(lambda: self._try(lambda: self._step(work)))
+            right, votes = opened.reference, votes_scored(opened)
+            taken = {each.key for each in votes}
+            scored += votes + tuple(e for e in ensembles_scored(opened, review.ensembles) if e.key not in taken)
+        if not opened.labels.structures:
+            raise SegVarianceError(f"Case {case_id} has no structure to score. Open predictions that have labels.")
+        steps = score_steps(opened, scored, right, tolerance_mm, opened.labels)
+        self._new += yield from translated(steps, lambda step: _READING + (1 - _READING) * step[0] / step[1])
+
+    def _take_new(self) -> None:
+        new, self._new, review = tuple(self._new), [], self._session.review
+        if new and review is not None:
+            against = REFERENCE if review.case(new[0].case).label else VOTE
+            self._add(new, against, review.title)
 
     def _follow(self) -> None:
         """Another review or case is open; the scores that lie with a study are taken at once."""
         before, review, opened = self._review, self._session.review, self._session.opened
         self._review = review
         if (before and before.request) != (review and review.request):  # other predictions: these scores are not theirs
-            self._work, self.table, self._title, self._against = None, ScoreTable(()), "", ""
+            self._new = []
+            self._work.stop()
+            self.table, self._title, self._against, self._file = ScoreTable(()), "", "", None
             self.state = ScoresState()
             self._tell()
         self._set(replace(self.state, case="" if opened is None else opened.case.id))
         if review is not None and review is not before:
-            scored = [path for path in review.request.paths if (path / "scores.csv").is_file()]
-            if scored:
-                self.read(str(scored[0]))
+            self._take_file(review)
+
+    def _take_file(self, review: Review) -> None:
+        """The scores that lie with what is open, unless they were taken before and have not been written anew."""
+        files = [file for path in review.request.paths if (file := path / "scores.csv").is_file()]
+        if files and (found := (files[0], files[0].stat().st_mtime_ns)) != self._file:
+            self._file = found
+            self._try(lambda: self._use(ScoreTable.read(files[0]), files[0].parent.name, REFERENCE))
 
     def _tell(self) -> None:
         for changed in self._listeners:
             changed(self.table)
+        self._session.use_scores(ScoreTable(()) if self._against == VOTE else self.table)
 
-    def _add(self, new: tuple[Score, ...], against: str) -> None:
-        """Put the scores of a case in place of what stood there."""
+    def _add(self, new: tuple[Score, ...], against: str, title: str) -> None:
+        """Put the scores in place of those of the same cases and members."""
         # Scores against something else, or by another tolerance, must not stand in one table.
         same = against == self._against and {s.metric for s in new} == set(self.table.unique("metric"))
-        case, review = new[0].case, self._session.review
-        kept = tuple(s for s in self.table.scores if s.case != case) if same else ()
-        self._use(ScoreTable((*kept, *new)), "Scores" if review is None else review.title, against)
+        again = {(s.case, member_of(s)) for s in new}
+        kept = tuple(s for s in self.table.scores if (s.case, member_of(s)) not in again) if same else ()
+        lost = bool(self.table.scores) and not same
+        self._use(ScoreTable((*kept, *new), self.table.patients if same else None), title, against)
+        if lost:
+            said = "The scores that stood here were made in another way (reference or tolerance), and have made room."
+            self._set(replace(self.state, done=said))
 
     def _use(self, table: ScoreTable, title: str, against: str) -> None:
         if not table.scores:
@@ -272,20 +296,18 @@ class ScoresPresenter:
     def _try(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except SegVarianceError as error:
-            self._set(replace(self.state, problem=str(error), done="", busy=""))
-        except OSError as error:
-            self._set(replace(self.state, problem=f"That file cannot be written or read ({error}).", done="", busy=""))
+        except (SegVarianceError, OSError) as error:
+            self._say(error)
+
+    def _say(self, error: SegVarianceError | OSError) -> None:
+        said = str(error)
+        if isinstance(error, OSError):
+            said = f"That file cannot be written or read ({error})."
+        self._set(replace(self.state, problem=said, done=""))
+
+    def _show_work(self, busy: Busy | None) -> None:
+        self._set(replace(self.state, busy=busy.words if busy else "", progress=busy.share if busy else None))
 
     def _set(self, state: ScoresState) -> None:
         self.state = state
         self.show(state)
-
-
-def _scores_of(opened: OpenCase, vote: np.ndarray, tolerance_mm: float) -> tuple[tuple[Score, ...], str]:
-    """The scores of all members, and against what."""
-    right, against = (vote, "vote") if opened.reference is None else (opened.reference, "reference")
-    scores = score_against(opened, right, tolerance_mm).scores
-    if not scores:
-        raise SegVarianceError(f"Case {opened.case.id} has no structure to score. Open predictions that have labels.")
-    return scores, against

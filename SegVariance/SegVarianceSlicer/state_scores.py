@@ -16,6 +16,9 @@ from SegVarianceLib.stats.verdict import amount
 EVERY = ""
 """Of a filter: nothing is left out."""
 
+REFERENCE, VOTE = "reference", "vote"
+"""What members may be scored against."""
+
 MOST_ROWS = 5000
 """A QTableWidget makes an item a cell; more rows than this keep the window waiting, and nobody reads them."""
 

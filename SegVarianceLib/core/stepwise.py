@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from typing import TypeVar, cast
 
 Step = TypeVar("Step")
+Other = TypeVar("Other")
 Result = TypeVar("Result")
 
 
@@ -21,11 +22,16 @@ def result_of(
         step_done(yielded)
 
 
-def within(steps: Generator[float, None, Result], start: float, end: float) -> Generator[float, None, Result]:
-    """The same steps, where the shares that they yield (0 to 1) are a part (``start`` to ``end``) of a larger whole."""
+def translated(steps: Generator[Step, None, Result], into: Callable[[Step], Other]) -> Generator[Other, None, Result]:
+    """The same steps, where what each of them yields is said in another way."""
     while True:
         try:
-            share = next(steps)
-        except StopIteration as stop:
-            return cast(Result, stop.value)
-        yield start + (end - start) * share
+            yielded = next(steps)
+        except StopIteration as end:
+            return cast(Result, end.value)
+        yield into(yielded)
+
+
+def within(steps: Generator[float, None, Result], start: float, end: float) -> Generator[float, None, Result]:
+    """The same steps, where the shares that they yield (0 to 1) are a part (``start`` to ``end``) of a larger whole."""
+    return translated(steps, lambda share: start + (end - start) * share)

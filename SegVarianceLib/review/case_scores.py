@@ -12,12 +12,17 @@ from ..core.arrays import values_present
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet, Structure
 from ..core.stepwise import result_of
+from ..dataset.image_io import read_label_map
+from ..ensemble.running_votes import RunningVotes
 from ..evaluation.evaluate import CaseScore, ReferenceCase
 from ..evaluation.score_table import Score, ScoreTable
+from .description import ReviewMember
 from .open_case import OpenCase
 
 _Box = tuple[slice, slice, slice]
 _NOTHING: _Box = (slice(0, 1), slice(0, 1), slice(0, 1))
+VOTE = "vote"
+"""Name under which the vote of a configuration's members is scored."""
 _HERE = 1
 """Value of a structure in the masks that are compared one structure at a time."""
 
@@ -32,6 +37,11 @@ class Scored:
     name: str
     label_map: Callable[[], np.ndarray]
 
+    @property
+    def key(self) -> str:
+        """As ``ReviewMember.key``."""
+        return f"{self.configuration}/{self.name}"
+
 
 def members_scored(opened: OpenCase) -> tuple[Scored, ...]:
     """The members of a case, in their order."""
@@ -44,6 +54,33 @@ def members_scored(opened: OpenCase) -> tuple[Scored, ...]:
             lambda key=member.key: opened.maps.member(key),  # type: ignore[misc]
         )
         for member in opened.members
+    )
+
+
+def votes_scored(opened: OpenCase) -> tuple[Scored, ...]:
+    """The vote of each configuration's members, where there are several; left out where a member has that name."""
+    keys: dict[str, list[str]] = {}
+    for member in opened.members:
+        keys.setdefault(member.configuration, []).append(member.key)
+
+    def vote(voters: list[str]) -> np.ndarray:
+        votes = RunningVotes(opened.maps)
+        votes.select(voters)
+        return votes.label_map()
+
+    return tuple(
+        Scored(configuration, None, None, VOTE, lambda voters=voters: vote(voters))  # type: ignore[misc]
+        for configuration, voters in keys.items()
+        if len(voters) > 1 and f"{configuration}/{VOTE}" not in voters
+    )
+
+
+def ensembles_scored(opened: OpenCase, ensembles: Sequence[ReviewMember]) -> tuple[Scored, ...]:
+    """The ensembles that have the case; each file is read when it is wanted."""
+    return tuple(
+        Scored(each.configuration, None, None, each.name, lambda path=path: read_label_map(path).array)  # type: ignore[misc]
+        for each in ensembles
+        if (path := each.files.get(opened.case.id))
     )
 
 
@@ -102,7 +139,7 @@ def score_steps(
     scores: list[Score] = []
     done = 0
     for each in scored:
-        drawn = _Drawn.of(each.label_map(), labels, f"{each.configuration}/{each.name}")
+        drawn = _Drawn.of(each.label_map(), labels, each.key)
         for structure in labels.structures:
             part = right.around(structure, drawn)
             masks = right.mask(structure, part, counted), drawn.mask(structure, part, counted)

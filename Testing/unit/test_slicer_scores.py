@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,12 +71,22 @@ class Layers:
         self.looked_at.append(tuple(lps_mm))
 
 
+class Made:
+    """A presenter with what is left to be done; every look at its clock comes a second later, so that a turn is one step."""
+
+    def __init__(self, session: ReviewSession, places: object):
+        self.soon = Soon()
+        ticks = itertools.count()
+        self.presenter = ScoresPresenter(session, places, self.soon, lambda: float(next(ticks)))
+
+
 def of_files() -> ScoresPresenter:
-    return ScoresPresenter(ReviewSession(Layers()), Places(), Soon())
+    return Made(ReviewSession(Layers()), Places()).presenter
 
 
-def of_review(session: ReviewSession) -> ScoresPresenter:
-    return ScoresPresenter(session, WorstSlices(session), Soon())
+def of_review(session: ReviewSession) -> tuple[ScoresPresenter, Soon]:
+    made = Made(session, WorstSlices(session))
+    return made.presenter, made.soon
 
 
 def table(seeds: int = 4, cases: int = 6, recipe: str = "base") -> ScoreTable:
@@ -182,12 +193,30 @@ def test_what_the_filters_show_is_written_and_read_again(scored: ScoresPresenter
     assert scored.state.done.startswith("48 scores are in")
 
 
-def test_a_report_is_written_after_the_window_has_said_so(scored: ScoresPresenter, tmp_path: Path) -> None:
-    scored.export_report(str(tmp_path / "report.html"))
-    assert scored.state.busy and not (tmp_path / "report.html").exists()
-    scored._later.run()
+def test_a_report_is_written_in_steps_that_say_how_far_they_are(tmp_path: Path) -> None:
+    table().write(tmp_path / "scores.csv")
+    made = Made(ReviewSession(Layers()), Places())
+    made.presenter.read(str(tmp_path))
+    shown: list[ScoresState] = []
+    made.presenter.show = shown.append
+    made.presenter.export_report(str(tmp_path / "report.html"))
+    assert made.presenter.state.busy and not (tmp_path / "report.html").exists()
+    made.soon.run()
     assert "What was found" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert not scored.state.busy and "report.html" in scored.state.done
+    assert not made.presenter.state.busy and "report.html" in made.presenter.state.done
+    shares = [state.progress for state in shown if state.progress is not None]
+    assert shares == sorted(shares) and len(shares) > 6
+
+
+def test_a_report_that_is_stopped_is_not_written(tmp_path: Path) -> None:
+    table().write(tmp_path / "scores.csv")
+    made = Made(ReviewSession(Layers()), Places())
+    made.presenter.read(str(tmp_path))
+    made.presenter.export_report(str(tmp_path / "report.html"))
+    made.soon.waiting.pop(0)()
+    made.presenter.cancel()
+    made.soon.run()
+    assert not (tmp_path / "report.html").exists() and made.presenter.state.progress is None
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(scored: ScoresPresenter, tmp_path: Path) -> None:
@@ -250,20 +279,36 @@ def session(tmp_path: Path) -> ReviewSession:
 
 
 def test_the_open_case_is_scored_and_the_next_one_joins_it(session: ReviewSession) -> None:
-    presenter = of_review(session)
+    presenter, soon = of_review(session)
     presenter.score_case(1.0)
+    soon.run()
     assert {row.case for row in presenter.state.rows} == {"one"}
     assert {row.values[0] for row in presenter.state.rows} == {1.0}
     session.open_case("two")
-    presenter.score_case(1.0)
-    presenter.score_case(1.0)
-    assert len(presenter.state.rows) == 4 and "against the reference" in presenter.state.summary
+    for _ in range(2):
+        presenter.score_case(1.0)
+        soon.run()
+    assert len(presenter.state.rows) == 6 and "against the reference" in presenter.state.summary
     worst = presenter.state.rows[0]
     assert worst.case == "two" and worst.values[0] == pytest.approx(2 * 64 / (64 + 128))
 
 
+def test_the_vote_is_scored_beside_the_members_and_a_click_on_it_goes_to_its_worst_slice(
+    session: ReviewSession,
+) -> None:
+    presenter, soon = of_review(session)
+    presenter.score_all(1.0)
+    soon.run()
+    votes = {row.case: row.values[0] for row in presenter.state.rows if row.member.endswith("/vote")}
+    assert votes == {"one": 1.0, "two": 1.0}, "of two members a draw makes no structure: the cube of one alone goes"
+    session.scene.looked_at.clear()
+    vote = next(row.member for row in presenter.state.rows if row.member.endswith("/vote"))
+    presenter.go_to("two", session.structure, vote)
+    assert presenter.state.problem == "" and all(2 <= axis < 6 for axis in session.scene.looked_at[-1])
+
+
 def test_without_a_case_there_is_one_sentence_and_nothing_is_scored() -> None:
-    presenter = of_review(ReviewSession(Layers()))
+    presenter, _ = of_review(ReviewSession(Layers()))
     presenter.score_case(1.0)
     assert presenter.state == ScoresState(problem="No case is open. Open a folder first.")
     presenter.score_all(1.0)
@@ -271,34 +316,59 @@ def test_without_a_case_there_is_one_sentence_and_nothing_is_scored() -> None:
 
 
 def test_all_cases_are_scored_one_after_the_other(session: ReviewSession) -> None:
-    presenter = of_review(session)
+    presenter, soon = of_review(session)
     presenter.score_all(1.0)
     assert (presenter.state.busy, presenter.state.progress) == ("Scoring one…", 0.0)
-    presenter._later.run()
+    soon.run()
+    keys = {member.key for member in session.review.members}
+    keys.add(f"{session.review.members[0].configuration}/vote")
     assert {(row.case, row.member) for row in presenter.state.rows} == {
-        (case, member.key) for case in ("one", "two") for member in session.review.members
+        (c, key) for c in ("one", "two") for key in keys
     }
     assert (presenter.state.busy, presenter.state.progress) == ("", None)
     assert session.opened.case.id == "one"  # the case on screen stays
+    assert session.scores.scores == presenter.table.scores
 
 
-def test_cancelled_scoring_keeps_what_is_done_and_does_no_more(session: ReviewSession) -> None:
-    presenter = of_review(session)
+def test_cancelled_scoring_keeps_the_cases_that_are_done_and_does_no_more(session: ReviewSession) -> None:
+    presenter, soon = of_review(session)
     presenter.score_all(1.0)
-    presenter._later.waiting.pop(0)()
-    assert (presenter.state.busy, presenter.state.progress) == ("Scoring two…", 0.5)
+    while presenter.state.busy.startswith("Scoring one"):
+        soon.waiting.pop(0)()
+    assert presenter.state.busy.startswith("Scoring two…") and presenter.state.progress == 0.5
     presenter.cancel()
-    presenter._later.run()
+    soon.run()
     assert {row.case for row in presenter.state.rows} == {"one"} and presenter.state.progress is None
 
 
+def test_what_takes_longer_than_two_seconds_says_how_long(session: ReviewSession) -> None:
+    presenter, soon = of_review(session)
+    presenter.score_all(1.0)
+    while presenter.state.busy == "Scoring one…":
+        soon.waiting.pop(0)()
+    assert presenter.state.busy.startswith("Scoring one… About ") and presenter.state.busy.endswith(" s left.")
+
+
 def test_a_broken_file_on_the_way_is_one_sentence_and_the_scores_before_it_stay(session: ReviewSession) -> None:
-    presenter = of_review(session)
+    presenter, soon = of_review(session)
     presenter.score_all(1.0)
     next(iter(session.review.members)).files["two"].write_bytes(b"not an image")
-    presenter._later.run()
+    soon.run()
     assert "two.nii.gz" in presenter.state.problem and presenter.state.progress is None
     assert {row.case for row in presenter.state.rows} == {"one"}
+
+
+def test_where_some_cases_have_references_only_those_are_scored(session: ReviewSession, tmp_path: Path) -> None:
+    (tmp_path / "labels" / "one.nii.gz").unlink()
+    session.use(open_review([tmp_path / "a", tmp_path / "b"], references=tmp_path / "labels"), "one")
+    presenter, soon = of_review(session)
+    presenter.score_all(1.0)
+    soon.run()
+    assert {row.case for row in presenter.state.rows} == {"two"} and "against the reference" in presenter.state.summary
+    presenter.score_case(1.0)  # the case on screen has none
+    soon.run()
+    assert "against the vote" in presenter.state.summary and "have made room" in presenter.state.done
+    assert session.scores.scores == (), "scores against a vote say nothing of what is right"
 
 
 def test_without_references_the_vote_is_what_counts_and_the_summary_says_so(tmp_path: Path) -> None:
@@ -306,8 +376,9 @@ def test_without_references_the_vote_is_what_counts_and_the_summary_says_so(tmp_
         label_map(tmp_path / member / "one.nii.gz", (corner, 2, 2))
     session = ReviewSession(Layers())
     session.use(open_review([tmp_path / member for member in "abc"]))
-    presenter = of_review(session)
+    presenter, soon = of_review(session)
     presenter.score_case(1.0)
+    soon.run()
     assert "against the vote" in presenter.state.summary
     assert [row.values[0] for row in presenter.state.rows] == pytest.approx([0.75, 1.0, 1.0])
 
@@ -315,14 +386,14 @@ def test_without_references_the_vote_is_what_counts_and_the_summary_says_so(tmp_
 def test_the_scores_that_lie_with_what_was_opened_are_taken_at_once(session: ReviewSession) -> None:
     folder = session.review.request.paths[0]
     table().write(folder / "scores.csv")
-    presenter = of_review(session)
+    presenter, _ = of_review(session)
     session.use(open_review(folder))
     assert len(presenter.state.rows) == 48 and presenter.state.case == "one"
 
 
 def test_a_click_opens_the_case_and_looks_at_the_slice_where_that_member_is_worst(session: ReviewSession) -> None:
     member = next(each.key for each in session.opened.members if "b" in each.key.split("/"))
-    presenter = of_review(session)
+    presenter, _ = of_review(session)
     presenter.go_to("two", session.structure, member)
     assert presenter.state.problem == "" and session.opened.case.id == "two"
     assert session.scene.cases == ["one", "two"]
@@ -331,7 +402,7 @@ def test_a_click_opens_the_case_and_looks_at_the_slice_where_that_member_is_wors
 
 
 def test_a_click_on_a_score_of_a_case_that_is_not_open_anywhere_is_one_sentence() -> None:
-    presenter = of_review(ReviewSession(Layers()))
+    presenter, _ = of_review(ReviewSession(Layers()))
     presenter.go_to("one", "big", "base/seed_0")
     assert presenter.state.problem == "Nothing is open. Open a folder first."
 
@@ -339,15 +410,17 @@ def test_a_click_on_a_score_of_a_case_that_is_not_open_anywhere_is_one_sentence(
 def test_scores_of_other_predictions_go_when_others_are_opened_or_all_is_closed(
     session: ReviewSession, tmp_path: Path
 ) -> None:
-    presenter, heard = of_review(session), []
+    (presenter, soon), heard = of_review(session), []
     presenter.listen(heard.append)
     presenter.score_all(1.0)
-    presenter._later.waiting.pop(0)()
+    while presenter.state.busy.startswith("Scoring one"):
+        soon.waiting.pop(0)()
     label_map(tmp_path / "other" / "m" / "one.nii.gz", (4, 4, 4))
     session.use(open_review(tmp_path / "other" / "m"))
-    presenter._later.run()
+    soon.run()
     assert presenter.state == ScoresState(case="one") and heard[-1].scores == ()
     presenter.score_case(1.0)
+    soon.run()
     session.scene_closed()
     assert presenter.state == ScoresState() and heard[-1].scores == ()
 
@@ -362,16 +435,17 @@ def test_a_click_on_an_ensembles_score_looks_where_the_ensemble_is_worst(tmp_pat
     member, ensemble = review.members
     session = ReviewSession(Layers())
     session.use(replace(review, members=(member,), ensembles=(ensemble,)))
-    of_review(session).go_to("two", session.structure, ensemble.key)
+    of_review(session)[0].go_to("two", session.structure, ensemble.key)
     x, y, z = session.scene.looked_at[-1]
     assert 8 <= z < 12 and 6 <= x < 10 and 6 <= y < 10
 
 
 def test_a_report_on_a_single_case_is_written_too(session: ReviewSession, tmp_path: Path) -> None:
-    presenter = of_review(session)
+    presenter, soon = of_review(session)
     presenter.score_case(1.0)
+    soon.run()
     presenter.export_report(str(tmp_path / "one.html"))
-    presenter._later.run()
+    soon.run()
     assert (tmp_path / "one.html").is_file() and presenter.state.problem == ""
 
 
