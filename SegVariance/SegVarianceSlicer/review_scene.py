@@ -120,15 +120,6 @@ class ReviewScene:
         self._place = lps_mm
         jump_to(self.scene, lps_mm)
 
-    def before_saving(self) -> None:
-        """A saved scene names the user's own layout: another Slicer would not know ours, and show no view at all."""
-        if self._layout_before is not None:
-            restore_layout(self.scene, self._layout_before)
-
-    def after_saving(self) -> None:
-        if self._layout_before is not None:
-            show_layout(self.scene, self._side_by_side)
-
     def keep(self, title: str, label_map: np.ndarray) -> None:
         """A segmentation node that stays when the case is closed."""
         layers = self._open_layers()

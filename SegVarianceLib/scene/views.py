@@ -74,6 +74,7 @@ def show_layout(scene: Any, views: Sequence[SliceView], with_3d: bool = False) -
     if not node.IsLayoutDescription(layout):
         node.AddLayoutDescription(layout, xml)
     node.SetViewArrangement(layout)
+    node.SetSaveWithScene(False)  # a Slicer that opens the saved scene may not know this layout, and would show no view
     return before
 
 
@@ -81,6 +82,7 @@ def restore_layout(scene: Any, layout: int) -> None:
     """Go back to the layout that ``show_layout`` returned, if the scene has views still."""
     if (node := _layout_node(scene)) is not None:
         node.SetViewArrangement(layout)
+        node.SetSaveWithScene(True)
 
 
 def slice_node(scene: Any, view: SliceView) -> Any:

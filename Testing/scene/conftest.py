@@ -24,21 +24,15 @@ from SegVarianceLib.core.labels import LabelSet, Structure
 
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")  # before vtk: pictures without a display
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for started.py, and for offscreen.py, which draws what the tests look at
+
 try:
     import slicer
-    import vtk
+    from started import start_scene
 except ImportError as error:
     slicer = None
     WHY_NOT = f"{error}: the scene tests need the slicer-core wheel (pip install 'slicer-core>=5.11.0.6')"
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for offscreen.py, which draws what the tests look at
-_MODULES = {
-    "volumes": "vtkSlicerVolumesLogic",
-    "segmentations": "vtkSlicerSegmentationsModuleLogic",
-    "subjecthierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
-    "tables": "vtkSlicerTablesLogic",
-}
 
 
 class _WithoutSlicer(pytest.Module):
@@ -72,35 +66,6 @@ def pytest_collection_modifyitems(items: list) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("slicer")
-
-
-def start_scene(scene: Any, unpacked: Path) -> SimpleNamespace:
-    """What the application makes for its scene: ``.scene``, ``.application`` and the logics, and ``slicer.modules``."""
-    cache, files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(str(unpacked))  # for scenes in one file (.mrb); all that lies there is looked through
-    files.SetCacheManager(cache)
-    scene.SetCacheManager(cache)
-    scene.SetDataIOManager(files)
-    application = slicer.vtkSlicerApplicationLogic()
-    application.SetMRMLScene(scene)
-    application.SetSliceLogics(vtk.vtkCollection())
-    application.SetViewLogics(vtk.vtkCollection())
-    colours = application.GetColorLogic()
-    colours.SetMRMLScene(scene)
-    colours.AddDefaultColorNodes()
-    application.SetModuleLogic("Colors", colours)
-    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
-    logics = {name: getattr(slicer, kind)() for name, kind in _MODULES.items()}
-    for name, logic in logics.items():
-        logic.SetMRMLScene(scene)
-        logic.SetMRMLApplicationLogic(application)
-        application.SetModuleLogic(name.capitalize(), logic)
-    slicer.mrmlScene = scene
-    slicer.modules = SimpleNamespace(
-        **{name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in logics.items()}
-    )
-    slicer.app = SimpleNamespace(mrmlScene=lambda: scene, applicationLogic=lambda: application)
-    return SimpleNamespace(scene=scene, application=application, **logics)
 
 
 @pytest.fixture

@@ -183,19 +183,27 @@ def test_a_case_of_a_saved_scene_is_opened_again_without_its_old_layers_beside(m
     assert hierarchy_items(mrml.scene) == items
 
 
-def test_a_saved_scene_and_a_closed_one_have_the_users_own_layout(mrml, layout, views, sample):
+def test_a_closed_scene_and_one_that_was_saved_side_by_side_have_the_users_own_layout(
+    mrml, layout, views, sample, tmp_path
+):
     node, own = layout.GetLayoutNode(), slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
     node.SetViewArrangement(own)
     review = Review(mrml, sample)
     review.look.arrange("beside")
-    ours = node.GetViewArrangement()
-    assert ours != own
-    review.session.scene.before_saving()
-    assert node.GetViewArrangement() == own
-    review.session.scene.after_saving()
-    assert node.GetViewArrangement() == ours
+    assert node.GetViewArrangement() != own
+    for saved in ("beside", "overlay"):
+        review.look.arrange(saved)
+        assert mrml.scene.WriteToMRB(str(tmp_path / f"{saved}.mrb"))
+    review.look.arrange("beside")
+    mrml.scene.Clear(False)
     review.session.scene_closed()
     assert node.GetViewArrangement() == own
+    other = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
+    for saved, shown in (("beside", other), ("overlay", own)):
+        node.SetViewArrangement(other)
+        assert mrml.scene.ReadFromMRB(str(tmp_path / f"{saved}.mrb"), False)
+        assert node.GetViewArrangement() == shown, saved
+        mrml.scene.Clear(False)
 
 
 def test_without_a_main_window_there_are_layers_but_no_views_beside_each_other(mrml, sample):

@@ -108,11 +108,23 @@ _makers: dict[str, Any] = {}
 
 
 class CollapsibleButton(QtWidgets.QGroupBox):
-    """``ctk.ctkCollapsibleButton``: a head with a text that opens and closes."""
+    """``ctk.ctkCollapsibleButton``: a head with a text that opens and closes. What is hidden can be used all the same."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setCheckable(True)
+        self.toggled.connect(lambda opened: [self._show(child, opened) for child in self.children()])
+
+    def childEvent(self, event: QtCore.QChildEvent) -> None:
+        """In place of QGroupBox's own, which disables what is added while it is closed."""
+        if event.added():
+            self._show(event.child(), self.isChecked())
+
+    @staticmethod
+    def _show(child: QtCore.QObject, opened: bool) -> None:
+        if isinstance(child, QtWidgets.QWidget):
+            child.setEnabled(True)
+            child.setVisible(opened)
 
     text = QtCore.Property(str, QtWidgets.QGroupBox.title, QtWidgets.QGroupBox.setTitle)
     collapsed = QtCore.Property(bool, lambda self: not self.isChecked(), lambda self, to: self.setChecked(not to))
@@ -156,10 +168,10 @@ class Parameters:
 
 
 class ModuleWidget:
-    """``ScriptedLoadableModuleWidget`` and ``VTKObservationMixin``: a layout, and observers that a test can call."""
+    """``ScriptedLoadableModuleWidget``: a layout and where resources lie."""
 
     def __init__(self, parent: Any = None):
-        self.observed: dict[str, Any] = {}
+        pass
 
     def setup(self) -> None:
         self.parent = PythonQtObject(QtWidgets.QWidget())
@@ -167,6 +179,13 @@ class ModuleWidget:
 
     def resourcePath(self, name: str) -> str:
         return str(UI.parent / name)
+
+
+class Observations:
+    """``VTKObservationMixin``: observers that a test can call."""
+
+    def __init__(self) -> None:
+        self.observed: dict[str, Any] = {}
 
     def addObserver(self, node: Any, event: str, called: Any) -> None:
         self.observed[event] = called
@@ -189,17 +208,29 @@ def install_application(folder: Path) -> Any:
         parameters={}, IsClosing=lambda: False, IsImporting=lambda: False, StartSaveEvent="StartSave",
         StartCloseEvent="StartClose", EndCloseEvent="EndClose", EndImportEvent="EndImport",
     )  # fmt: skip
-    settings = QtCore.QSettings(str(folder / "settings.ini"), QtCore.QSettings.Format.IniFormat)
     slicer.app = types.SimpleNamespace(
-        temporaryPath=str(folder), applicationLogic=lambda: None, userSettings=lambda: PythonQtObject(settings),
+        temporaryPath=str(folder), applicationLogic=lambda: None, userSettings=settings_in(folder),
         connect=lambda signal, called: None,
     )  # fmt: skip
     slicer.util.startupEnvironment = lambda: {"PATH": "/usr/bin:/bin"}
     slicer.util.showStatusMessage = lambda text: None
     slicer.util.mainWindow = lambda: None
-    slicer.util.VTKObservationMixin = type("VTKObservationMixin", (), {})
+    slicer.util.VTKObservationMixin = Observations
+    sys.modules["slicer.util"] = types.ModuleType("slicer.util")
+    vars(sys.modules["slicer.util"]).update(vars(slicer.util))
+    install_module_classes(ModuleLogic, type("ScriptedLoadableModuleTest", (), {}))
+    return slicer.mrmlScene
+
+
+def settings_in(folder: Path) -> Any:
+    """``slicer.app.userSettings``, of a file in this folder."""
+    settings = QtCore.QSettings(str(folder / "settings.ini"), QtCore.QSettings.Format.IniFormat)
+    return lambda: PythonQtObject(settings)
+
+
+def install_module_classes(logic: type, test: type) -> None:
+    """The Python modules of the application that a scripted module is made of."""
     parts = {
-        "slicer.util": vars(slicer.util),
         "slicer.i18n": {"tr": lambda text: text, "translate": lambda context, text: text},
         "slicer.parameterNodeWrapper": {
             "parameterNodeWrapper": lambda kind: type(
@@ -209,14 +240,13 @@ def install_application(folder: Path) -> Any:
         "slicer.ScriptedLoadableModule": {
             "ScriptedLoadableModule": type("ScriptedLoadableModule", (), {"__init__": lambda self, parent: None}),
             "ScriptedLoadableModuleWidget": ModuleWidget,
-            "ScriptedLoadableModuleLogic": ModuleLogic,
-            "ScriptedLoadableModuleTest": type("ScriptedLoadableModuleTest", (), {}),
+            "ScriptedLoadableModuleLogic": logic,
+            "ScriptedLoadableModuleTest": test,
         },
     }
     for name, content in parts.items():
         sys.modules[name] = types.ModuleType(name)
         vars(sys.modules[name]).update(content)
-    return slicer.mrmlScene
 
 
 def _keep_none_alive() -> None:
@@ -228,16 +258,21 @@ def _keep_none_alive() -> None:
         ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
-def install() -> QtWidgets.QApplication:
-    """Put ``qt``, ``ctk`` and ``slicer`` where panels import them, and start the one application."""
+def install_qt() -> QtWidgets.QApplication:
+    """Put ``qt`` and ``ctk`` where panels import them, and start the one application."""
     _keep_none_alive()
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
     sys.modules["qt"] = _Qt("qt")
     ctk = types.ModuleType("ctk")
     ctk.ctkCollapsibleButton = lambda: PythonQtObject(CollapsibleButton())
     sys.modules["ctk"] = ctk
+    sys.path.insert(0, str(UI.parents[1]))
+    return application  # type: ignore[return-value]
+
+
+def install() -> QtWidgets.QApplication:
+    """The same with a ``slicer`` that holds nothing but what panels call."""
     slicer = types.ModuleType("slicer")
     slicer.util = types.SimpleNamespace(loadUI=load_ui, childWidgetVariables=child_widget_variables)
     sys.modules["slicer"] = slicer
-    sys.path.insert(0, str(UI.parents[1]))
-    return application  # type: ignore[return-value]
+    return install_qt()
