@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.dataset.image_io import read_geometry, read_image
 from SegVarianceLib.dataset.labelling import regions_of
 
+from .case_ordering import CaseOrdering
 from .presenter_review import REFERENCE, VOTE, ReviewSession, title_of
 from .state_review import Choice, Layer, LookState
 
@@ -32,11 +34,12 @@ _DIFFERENCE = Choice(DIFFERENCE, "Where votes by label and by region differ")
 class LookPresenter:
     """Keeps ``state`` and hands it to ``show`` whenever it changes."""
 
-    def __init__(self, session: ReviewSession):
+    def __init__(self, session: ReviewSession, clock: Callable[[], float] = time.monotonic):
         self.session = session
         self.state = LookState()
         self.show: Callable[[LookState], object] = lambda state: None
         self._on_screen: object = None
+        self._ordering = CaseOrdering(session, self._ordered, lambda error: self._say(str(error)), clock)
         session.listen(self._follow)
 
     def choose_case(self, case_id: str) -> None:
@@ -44,8 +47,17 @@ class LookPresenter:
             self._attempt(lambda: self.session.open_case(case_id))
 
     def next_case(self, step: int) -> None:
-        """The next (1) or previous (-1) case, round and round."""
-        self.choose_case(_beside(self.state.cases, self.state.case, step))
+        """The next (1) or previous (-1) case in the order that is shown, round and round."""
+        self.choose_case(_beside([case.id for case in self.state.by.cases], self.state.case, step))
+
+    def choose_order(self, order: str) -> None:
+        """Go through the cases in another order; numbers that are not known yet are worked out, which ``stop`` ends."""
+        self._say("")
+        self._ordering.choose(order)
+
+    def stop(self) -> None:
+        """Order by the numbers that are known so far."""
+        self._ordering.stop()
 
     def choose_structure(self, name: str) -> None:
         """Look at the middle of a structure."""
@@ -62,7 +74,7 @@ class LookPresenter:
         """Show or hide a layer; at most as many are shown as can be told apart."""
         most = self.session.scene.most_shown
         if ticked and sum(layer.ticked for layer in self.state.layers) == most:
-            self._set(replace(self.state, problem=f"{most} layers are shown already. Untick one first."))
+            self._say(f"{most} layers are shown already. Untick one first.")
             return
         layers = tuple(replace(layer, ticked=ticked) if layer.key == key else layer for layer in self.state.layers)
         self._arrange(replace(self.state, layers=layers))
@@ -89,13 +101,15 @@ class LookPresenter:
         session = self.session
         if session.review is None or session.opened is None:
             self._on_screen = None
-            self._set(LookState())
+            self.state = LookState()
+            self._ordering.follow()
             return
-        state = replace(
-            self.state, structure=session.structure, cases=tuple(case.id for case in session.review.cases), problem=""
-        )
+        self._ordering.follow()
+        state = replace(self.state, structure=session.structure, problem="")
         if self._on_screen is session.opened:
-            self._set(state)
+            layers = self._layers()  # an ensemble may have been made since
+            same = {layer.key for layer in layers} == {layer.key for layer in state.layers}
+            self._set(state if same else replace(state, layers=layers))
             return
         self._on_screen = session.opened
         case, members = session.opened.case, session.opened.members
@@ -177,10 +191,16 @@ class LookPresenter:
         try:
             act()
         except (SegVarianceError, OSError) as error:
-            self._set(replace(self.state, problem=str(error)))
+            self._say(str(error))
             return False
         self._set(replace(self.state, problem="", **changes))  # type: ignore[arg-type]
         return True
+
+    def _ordered(self) -> None:
+        self._set(replace(self.state, by=self._ordering.state))
+
+    def _say(self, problem: str) -> None:
+        self._set(replace(self.state, problem=problem))
 
     def _set(self, state: LookState) -> None:
         self.state = state

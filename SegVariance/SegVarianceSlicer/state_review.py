@@ -54,10 +54,25 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class LookState:
-    """One case on screen. ``cases`` and ``structures`` are in their order; ``layers`` are all that can be shown."""
+class CaseOrder:
+    """``cases`` as next and previous go through them, each with its number; ``words`` say what the number is.
 
-    cases: tuple[str, ...] = ()
+    While numbers are worked out, ``busy`` says so and ``progress`` is the share that is done.
+    """
+
+    cases: tuple[Choice, ...] = ()
+    orders: tuple[Choice, ...] = ()
+    order: str = ""
+    words: str = ""
+    busy: str = ""
+    progress: float | None = None
+
+
+@dataclass(frozen=True)
+class LookState:
+    """One case on screen. ``structures`` are in their order; ``layers`` are all that can be shown."""
+
+    by: CaseOrder = CaseOrder()
     case: str = ""
     structures: tuple[str, ...] = ()
     structure: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map, write_probabilities
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values
 from SegVarianceLib.ensemble.label_votes import vote
+from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.review.description import Review
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
@@ -78,11 +80,12 @@ class RememberedScene:
 class Module:
     """The three presenters over one session, as the module has them."""
 
-    def __init__(self):
+    def __init__(self, later=lambda act: act()):
         self.scene = RememberedScene()
-        self.session = ReviewSession(self.scene)
+        self.session = ReviewSession(self.scene, later=later)
         self.open = OpenPresenter(self.session)
-        self.look = LookPresenter(self.session)
+        ticks = itertools.count()  # a turn is one step
+        self.look = LookPresenter(self.session, lambda: float(next(ticks)))
         self.ensemble = EnsemblePresenter(self.session, self.look.result_changed)
 
     def opened(self, folder):
@@ -207,6 +210,96 @@ def test_cases_go_round_and_round(module):
     module.look.next_case(-1)
     assert module.look.state.case == "q"
     np.testing.assert_array_equal(module.scene.image[1], np.full(GRID.shape_zyx, ord("q")))
+
+
+def ids(module: Module) -> list[str]:
+    return [case.id for case in module.look.state.by.cases]
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """Cases p, q and r without references, in which members agree wholly, in part and less."""
+    for case, shifts in {"p": (0, 0), "q": (0, 2), "r": (0, 1)}.items():
+        for name, shift in zip("ab", shifts, strict=True):
+            write_label_map(tmp_path / "set" / name / f"{case}.nii.gz", np.roll(tumour(4, 6), shift, axis=2), GRID)
+    return tmp_path / "set"
+
+
+def test_worst_first_without_references_orders_by_how_far_members_agree(graded):
+    module = Module().opened(graded)
+    assert ids(module) == ["p", "q", "r"] and module.look.state.by.words == ""
+    module.look.choose_order("worst")
+    by = module.look.state.by
+    assert ids(module) == ["q", "r", "p"]
+    assert by.cases[-1].title == "p · Dice 1.00" and by.busy == "" and by.progress is None
+    assert (
+        by.words
+        == "Mean Dice between two members, since there is no reference; mean of all structures. Lowest first, 1 is best."
+    )
+    module.look.choose_case("q")
+    module.look.next_case(1)
+    assert module.look.state.case == "r", "next follows the order that is shown"
+    module.look.choose_order("name")
+    assert ids(module) == ["p", "q", "r"] and [case.title for case in module.look.state.by.cases] == ["p", "q", "r"]
+
+
+def test_worst_first_of_a_structure_counts_that_structure_alone(graded):
+    drawn = tumour(4, 6)
+    drawn[drawn == 4] = 0
+    write_label_map(graded / "b" / "p.nii.gz", drawn, GRID)  # p lacks label_4 in one member
+    module = Module().opened(graded)
+    assert [each.title for each in module.look.state.by.orders] == [
+        "By name", "Worst first: all structures", *(f"Worst first: label_{value}" for value in (1, 2, 4)),
+    ]  # fmt: skip
+    module.look.choose_order("worst:label_4")
+    assert module.look.state.by.cases[0].title in ("p · Dice 0.00", "q · Dice 0.00")
+    module.look.choose_order("worst:label_2")
+    assert ids(module)[-1] == "p"
+
+
+def test_with_references_the_votes_dice_orders_and_cases_without_one_stand_last(module, folder):
+    module.look.choose_order("worst")
+    by = module.look.state.by
+    assert ids(module) == ["q", "p"] and by.cases[0].title.startswith("q · Dice 0.9") and by.cases[1].title == "p"
+    assert by.words.startswith("Dice of the members' vote against the reference")
+    assert by.words.endswith("1 of 2 cases have no number and stand last.")
+
+
+def test_scores_that_somebody_has_made_order_the_cases_without_any_work(module):
+    table = [
+        Score("set", None, None, "a", "q", name, "dice", value) for name, value in (("label_1", 0.5), ("label_2", 0.7))
+    ]
+    module.session.use_scores(ScoreTable(tuple(table)))
+    later, module.session.later = module.session.later, lambda act: pytest.fail("nothing is to be worked out")
+    module.look.choose_order("worst")
+    assert module.look.state.by.cases[0].title == "q · Dice 0.60"
+    assert "the members on average against the reference" in module.look.state.by.words
+    module.session.later = later
+
+
+def test_working_out_the_order_can_be_stopped_and_goes_on_when_asked_again(graded):
+    module, waiting = Module(later=lambda act: waiting.append(act)), []
+    module.opened(graded)
+    module.look.choose_order("worst")
+    assert module.look.state.by.busy.startswith("Comparing p…") and ids(module) == ["p", "q", "r"]
+    while "Comparing r" not in module.look.state.by.busy:
+        waiting.pop(0)()
+    module.look.stop()
+    waiting.clear()
+    assert ids(module) == ["q", "p", "r"] and module.look.state.by.words.endswith(
+        "1 of 3 cases have no number and stand last."
+    )
+    module.look.choose_order("worst")
+    while waiting:
+        waiting.pop(0)()
+    assert ids(module) == ["q", "r", "p"]
+
+
+def test_a_case_that_cannot_be_read_is_said_and_the_others_are_ordered(graded):
+    module = Module().opened(graded)
+    (graded / "a" / "r.nii.gz").write_bytes(b"not an image")
+    module.look.choose_order("worst")
+    assert "r.nii.gz" in module.look.state.problem and ids(module) == ["q", "p", "r"]
 
 
 def test_the_next_structure_is_looked_at_in_its_middle_and_absent_ones_are_passed_over(module):

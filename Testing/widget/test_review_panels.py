@@ -181,6 +181,34 @@ def test_next_case_and_next_structure_do_what_they_say(opened):
     assert opened.look.structureCombo.currentText == "body" and len(opened.scene.jumps) == jumps + 1
 
 
+def test_worst_first_shows_each_cases_number_and_says_what_it_is(opened, picture):
+    look = opened.look
+    assert look.orderLabel.isHidden() and look.progressBar.isHidden() and look.stopButton.isHidden()
+    choose(look.orderCombo, "Worst first: all structures")
+    titles = entries(look.caseCombo)
+    numbers = [float(title.split("Dice ")[1]) for title in titles]
+    assert numbers == sorted(numbers) and look.caseCombo.currentText.startswith("phantom_000 · Dice ")
+    assert look.orderLabel.text.startswith("Dice of the members' vote against the reference")
+    choose(look.orderCombo, "Worst first: core")
+    assert look.orderLabel.text.endswith("reference; core. Lowest first, 1 is best.")
+    assert picture_colours(picture(opened.widgets["look"], "look_worst_first")) > 20
+    for _ in range(3):
+        look.nextCaseButton.click()
+    assert look.caseCombo.currentText.startswith("phantom_000")
+
+
+def test_while_numbers_are_worked_out_there_is_a_bar_and_a_way_to_stop(opened, picture):
+    opened.session.later = lambda act: None
+    look = LookPresenter(opened.session)
+    panel = LookPanel(opened.widgets["look"], look)
+    opened.session.update(opened.session.review)
+    look.choose_order("worst")
+    assert not panel.ui.progressBar.isHidden() and panel.ui.orderLabel.text.startswith("Comparing phantom_000…")
+    assert picture_colours(picture(opened.widgets["look"], "look_working")) > 20
+    panel.ui.stopButton.click()
+    assert panel.ui.progressBar.isHidden() and "3 of 3 cases have no number" in panel.ui.orderLabel.text
+
+
 def test_ticking_a_seventh_layer_is_refused_in_a_sentence_and_its_box_stays_empty(opened):
     table = opened.look.layerTable
     tick(table, 7, True)

@@ -62,3 +62,10 @@ def key_of(item: Any) -> str:
 
 def is_ticked(item: Any) -> bool:
     return bool(item.checkState() == qt.Qt.Checked)
+
+
+def show_progress(bar: Any, stop_button: Any, share: float | None) -> None:
+    """A bar of 100 and the button that stops the work; neither where nothing is going on."""
+    bar.setVisible(share is not None)
+    bar.setValue(round(100 * (share or 0)))
+    stop_button.setVisible(share is not None)

@@ -8,7 +8,7 @@ import slicer
 
 from ..presenter_look import AGAINST, LookPresenter
 from ..state_review import Choice, LookState
-from .filling import chosen_in, fill_combo, fill_table, is_ticked, key_of
+from .filling import chosen_in, fill_combo, fill_table, is_ticked, key_of, show_progress
 
 
 class LookPanel:
@@ -21,6 +21,7 @@ class LookPanel:
         ui.previousStructureButton.connect("clicked(bool)", lambda checked=False: presenter.next_structure(-1))
         ui.nextStructureButton.connect("clicked(bool)", lambda checked=False: presenter.next_structure(1))
         for combo, choose in (
+            (ui.orderCombo, presenter.choose_order),
             (ui.caseCombo, presenter.choose_case),
             (ui.structureCombo, presenter.choose_structure),
             (ui.imageCombo, presenter.choose_image),
@@ -29,13 +30,18 @@ class LookPanel:
             (ui.mapCombo, presenter.choose_map),
         ):
             combo.connect("activated(int)", lambda index, combo=combo, choose=choose: choose(chosen_in(combo)))
+        ui.stopButton.connect("clicked(bool)", lambda checked=False: presenter.stop())
         ui.layerTable.connect("cellChanged(int,int)", self._ticked)
         presenter.show = self.show
         self.show(presenter.state)
 
     def show(self, state: LookState) -> None:
         ui = self.ui
-        fill_combo(ui.caseCombo, _same(state.cases), state.case)
+        fill_combo(ui.orderCombo, _pairs(state.by.orders), state.by.order)
+        ui.orderLabel.setText(state.by.busy or state.by.words)
+        ui.orderLabel.setVisible(bool(state.by.busy or state.by.words))
+        show_progress(ui.progressBar, ui.stopButton, state.by.progress)
+        fill_combo(ui.caseCombo, _pairs(state.by.cases), state.case)
         fill_combo(ui.structureCombo, _same(state.structures), state.structure)
         fill_combo(ui.imageCombo, _same(state.images), state.image)
         fill_combo(ui.arrangementCombo, _pairs(state.arrangements), state.arrangement)
@@ -50,7 +56,7 @@ class LookPanel:
             [layer.key for layer in state.layers],
         )
         for button in (ui.previousCaseButton, ui.nextCaseButton):
-            button.setEnabled(len(state.cases) > 1)
+            button.setEnabled(len(state.by.cases) > 1)
         for button in (ui.previousStructureButton, ui.nextStructureButton):
             button.setEnabled(bool(state.structures))
         ui.layerTable.setEnabled(bool(state.layers) and state.arrangement != AGAINST)

@@ -11,7 +11,7 @@ import slicer
 
 from ..presenter_scores import ScoresPresenter
 from ..state_scores import EVERY, ScoreRow, ScoresState, StripPlot
-from .filling import chosen_in, fill_combo, key_of, quietly
+from .filling import chosen_in, fill_combo, key_of, quietly, show_progress
 
 _DISPLAY_ROLE, _USER_ROLE = 0, 256  # Qt::DisplayRole and Qt::UserRole
 
@@ -52,9 +52,7 @@ class ScoresPanel:
             button.setEnabled(state.has_scores and not state.busy)
         for button in (ui.scoreCaseButton, ui.scoreAllButton):
             button.setEnabled(bool(state.case) and not is_working)
-        ui.progressBar.setVisible(is_working)
-        ui.progressBar.setValue(round(100 * (state.progress or 0)))
-        ui.cancelButton.setVisible(is_working)
+        show_progress(ui.progressBar, ui.cancelButton, state.progress)
         _say(ui.summaryLabel, state.summary)
         _say(ui.captionLabel, state.plot.caption if state.plot and self._strip.is_there else "")
         _say(ui.doneLabel, state.busy or state.done)
