@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 
 import numpy as np
@@ -96,6 +96,23 @@ class MemberMaps:
         values = set(values_present(shared)).union(*(values_present(row[None, None]) for row in drawn), {0})
         within = np.flatnonzero(contested[box])
         return cls(names, first.shape, box, shared, within, drawn, tuple(sorted(values)))
+
+    def of_members(self, names: Iterable[str]) -> MemberMaps:
+        """Only these members, in this order.
+
+        Raises:
+            SegVarianceError: there is no such member, or none is named.
+        """
+        rows = [self.row(name) for name in names]
+        if not rows:
+            raise SegVarianceError("No member is selected. Select at least one.")
+        drawn = self.drawn[rows]
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in rows),
+            shared=self.filled(self.shared, drawn[0]),
+            drawn=drawn,
+        )
 
     def member(self, name: str) -> np.ndarray:
         """One member's label map [z, y, x], of the whole image."""

@@ -105,8 +105,7 @@ def _logit_of(kind: np.dtype, of_regions: bool) -> Callable[[np.ndarray], np.nda
         levels = np.arange(PROBABILITY_STEPS + 1) / PROBABILITY_STEPS
         table = _bounded_logit(levels, PROBABILITY_ERROR_BOUND, of_regions).astype(np.float32)
         return lambda probabilities: table[probabilities]
-    smallest = np.float32(SMALLEST_PROBABILITY)
-    return lambda probabilities: _bounded_logit(probabilities.astype(np.float32, copy=False), smallest, of_regions)
+    return lambda p: _bounded_logit(p.astype(np.float32, copy=False), SMALLEST_PROBABILITY, of_regions)
 
 
 def _bounded_logit(p: np.ndarray, smallest: float, of_regions: bool) -> np.ndarray:

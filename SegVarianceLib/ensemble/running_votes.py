@@ -89,6 +89,12 @@ class RunningVotes:
         nowhere = np.zeros(self.maps.shared.shape, dtype=np.float32)
         return self.maps.whole(self.maps.filled(nowhere, entropy_of_votes(self._counts, len(self._selected))))
 
+    def entropy_of(self, structure: Structure) -> np.ndarray:
+        """float32: entropy in bits between members who drew the structure (a label or a region) and members who did not."""
+        votes = self._votes(structure)
+        both = entropy_of_votes(np.array([votes, len(self._selected) - votes]), len(self._selected))
+        return self.maps.whole(self.maps.filled(np.zeros(self.maps.shared.shape, dtype=np.float32), both))
+
     def votes(self, structure: Structure) -> np.ndarray:
         """uint8 or uint16: how many members drew the structure (a label or a region); ``>= k`` is what k of them share."""
         everyone = structure.mask(self.maps.shared) * self._counts.dtype.type(len(self._selected))

@@ -60,7 +60,7 @@ def _patterns(maps: MemberMaps, rows: list[int]) -> tuple[np.ndarray, np.ndarray
         key = key * base + np.searchsorted(maps.values, maps.drawn[row])
         highest *= base
     found, first, pattern = np.unique(key, return_index=True, return_inverse=True)
-    mixed = np.searchsorted(maps.values, maps.drawn[np.ix_(rows, first)]).T.reshape(len(found), len(rows))
+    mixed = np.searchsorted(maps.values, maps.drawn[rows][:, first]).T.reshape(len(found), len(rows))
     agreed = np.repeat(np.arange(base)[:, None], len(rows), axis=1)
     shared = np.ones(maps.shared.size, dtype=bool)
     shared[maps.places] = False

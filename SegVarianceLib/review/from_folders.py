@@ -85,12 +85,13 @@ def _members(rows: Iterable[Row]) -> Iterator[ReviewMember]:
 
 
 def probabilities_beside(files: Mapping[str, Path]) -> dict[str, Path]:
-    """Probability files of nnU-Net (``.npz``) or SegVariance (``../probabilities/<case>.nrrd``) that go with label maps."""
+    """Probability files that go with label maps: nnU-Net's ``.npz``, or SegVariance's in ``probabilities`` inside or beside."""
     listed: dict[Path, set[str]] = {}
     found = {}
     for case_id, path in files.items():
         stem = without_ending(path.name)
-        for probable in (path.parent / f"{stem}.npz", path.parent.parent / "probabilities" / f"{stem}.nrrd"):
+        of_ours = (above / "probabilities" / f"{stem}.nrrd" for above in (path.parent, path.parent.parent))
+        for probable in (path.parent / f"{stem}.npz", *of_ours):
             if probable.name in _names(probable.parent, listed):
                 found[case_id] = probable
                 break

@@ -5,7 +5,9 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +31,42 @@ class MeanProbability:
     members: tuple[str, ...]
 
 
+class KeptProbabilities(NamedTuple):
+    """``arrays`` [c, z, y, x] of the ``members`` in their order, read one after the other; ``labels`` are what the channels mean."""
+
+    arrays: Iterator[np.ndarray]
+    labels: LabelSet
+    members: tuple[str, ...]
+
+
+def kept_probabilities(
+    members: Sequence[ReviewMember],
+    case_id: str,
+    geometry: Geometry,
+    labels: LabelSet,
+    progress: Callable[[int, int], object] | None = None,
+) -> KeptProbabilities:
+    """The probabilities of those members that kept them of the case.
+
+    Args:
+        geometry: where the case's label maps lie.
+        labels: what the channels mean, as in ``labels_from_probabilities``. Where they are regions, and a file names other
+            classes, its channels are background and the label values.
+
+    Raises:
+        SegVarianceError: nobody kept any, or (while reading) a file cannot be read, lies elsewhere or has other channels.
+    """
+    kept = [member for member in members if case_id in member.probabilities]
+    if not kept:
+        raise SegVarianceError(f"No member kept probabilities of case {case_id!r}. Take the majority vote instead.")
+    names: list[tuple[str, ...]] = []
+    arrays = _read_all(kept, case_id, geometry, names, progress)
+    first = next(arrays)
+    regions = tuple(structure.name for structure in labels.structures)
+    meant = labels_of_values(labels.foreground_values) if names[0] and names[0] != regions else labels
+    return KeptProbabilities(chain([first], arrays), meant, tuple(member.key for member in kept))
+
+
 def mean_of_probabilities(
     members: Sequence[ReviewMember],
     case_id: str,
@@ -36,24 +74,10 @@ def mean_of_probabilities(
     labels: LabelSet,
     progress: Callable[[int, int], object] | None = None,
 ) -> MeanProbability:
-    """Average the members that kept probabilities of the case; their files are read one after the other.
-
-    Args:
-        geometry: where the case's label maps lie.
-        labels: what the channels mean, as in ``ensemble.rules.labels_from_probabilities``. Where they are regions, and a file
-            names other classes, its channels are background and the label values.
-
-    Raises:
-        SegVarianceError: nobody kept any, or a file cannot be read, lies elsewhere or has other channels.
-    """
-    kept = [member for member in members if case_id in member.probabilities]
-    if not kept:
-        raise SegVarianceError(f"No member kept probabilities of case {case_id!r}. Take the majority vote instead.")
-    names: list[tuple[str, ...]] = []
-    mean = mean_probability(_read_all(kept, case_id, geometry, names, progress))
-    regions = tuple(structure.name for structure in labels.structures)
-    meant = labels_of_values(labels.foreground_values) if names[0] and names[0] != regions else labels
-    return MeanProbability(mean, labels_from_probabilities(mean, meant), tuple(member.key for member in kept))
+    """Average the members that kept probabilities of the case; arguments and errors as ``kept_probabilities``."""
+    kept = kept_probabilities(members, case_id, geometry, labels, progress)
+    mean = mean_probability(kept.arrays)
+    return MeanProbability(mean, labels_from_probabilities(mean, kept.labels), kept.members)
 
 
 def _read_all(

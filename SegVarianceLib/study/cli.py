@@ -13,7 +13,7 @@ from ..core.errors import SegVarianceError
 from ..ensemble.postprocessing import CLEAN_UP
 from ..ensemble.rules import RULES
 from ..stats.seed_matrix import FOREGROUND_MEAN
-from . import commands_compare, commands_folders, commands_power, commands_study
+from . import commands_compare, commands_ensemble, commands_folders, commands_power, commands_study
 from .new_study import Wishes
 
 CONTENTS = """\
@@ -31,7 +31,9 @@ A study: many seeds of one recipe, from a dataset folder to a report
 
 Single steps, on a study or on plain folders of NIfTI or NRRD files
   predict    Segment images with one trained run, or with many at once.
-  ensemble   Combine the predictions of several folders.
+  ensemble   Combine the predictions of several folders by one rule.
+  rules      Compare rules on the same members: where they differ, what each member changes.
+  uncertainty  Say where members disagree and how much, in maps and numbers.
   clean      Remove small components, and list what went.
   score      Score predictions against references: Dice, IoU, HD95, surface Dice.
   compare    Say what a difference between recipes is worth, and what seeds alone do.
@@ -170,13 +172,28 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     predict.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     predict.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
 
-    ensemble = _command(commands, "ensemble", commands_folders.ensemble)
+    ensemble = _command(commands, "ensemble", commands_ensemble.ensemble)
     ensemble.add_argument("folders", nargs="+", help="one folder of predictions a member, the same cases in each")
-    ensemble.add_argument("--output", required=True, help="folder for the combined label maps")
+    ensemble.add_argument("--output", required=True, help="folder for the combined label maps and ensemble.json")
     ensemble.add_argument(
-        "--rule", default="majority", choices=RULES.ids, help="mean_probability reads probability files"
+        "--rule", default="majority", choices=RULES.ids, help="those of probabilities and logits read probability files"
+    )
+    ensemble.add_argument(
+        "--weights", type=float, nargs="+", default=None, help="for weighted_mean_probability: one for each folder"
     )
     _add_dataset(ensemble)
+
+    rules = _command(commands, "rules", commands_ensemble.rules)
+    _add_members(rules)
+    rules.add_argument("--output", default="rules", help="folder for tables and maps")
+    rules.add_argument("--rules", nargs="+", default=None, choices=RULES.ids, help="(default: all that the files allow)")
+    rules.add_argument(
+        "--influence-of", default="majority", choices=RULES.ids, help="the rule from which each member is left out once"
+    )
+
+    uncertainty = _command(commands, "uncertainty", commands_ensemble.uncertainty)
+    _add_members(uncertainty)
+    uncertainty.add_argument("--output", default=None, help="folder for maps and uncertainty.csv (default: the study)")
 
     clean = _command(commands, "clean", commands_folders.clean)
     clean.add_argument("folder", help="folder of label maps")
@@ -218,6 +235,12 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     report = _command(commands, "report", commands_folders.report)
     _add_scores(report)
     report.add_argument("--output", default=None, help="the HTML file (default: report.html beside the scores)")
+
+
+def _add_members(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="+", help="a study, nnU-Net results, or one folder of predictions a member")
+    parser.add_argument("--references", default=None, help="folder of reference label maps (default: those found)")
+    _add_dataset(parser)
 
 
 def _add_groups(parser: argparse.ArgumentParser, purpose: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands that also work on plain folders: predict, ensemble, clean, score, compare, report."""
+"""The commands that also work on plain folders: predict, clean, score, report."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from ..dataset.image_io import (
 )
 from ..dataset.splits import read_groups
 from ..ensemble.clean_up import CleanUpStep, clean_folder
-from ..ensemble.folders import ensemble_folders
-from ..ensemble.rules import RULES
 from ..evaluation.evaluate import Member, discover_labels, score_members
 from ..evaluation.score_table import ScoreTable
 from ..plan.study_folder import StudyFolder
@@ -42,8 +40,8 @@ def predict(arguments: Namespace) -> int:
     from ..prediction.predict import open_predictor
 
     weights = [path for model in arguments.models for path in _weights_of(Path(model))]
-    _images(Path(arguments.images))
-    cases = read_case_images(Path(arguments.images))
+    images_in(Path(arguments.images))
+    cases = read_caseimages_in(Path(arguments.images))
     threads = arguments.threads or usable_cores()
     predictor = open_predictor(weights, open_device(arguments.device, threads))
     output = Path(arguments.output)
@@ -61,30 +59,8 @@ def predict(arguments: Namespace) -> int:
     return 0
 
 
-def ensemble(arguments: Namespace) -> int:
-    members = [_images(Path(folder)) for folder in arguments.folders]
-    if RULES.function(arguments.rule).reads == "probabilities" and arguments.dataset is None:
-        raise SegVarianceError(
-            "mean_probability reads probability files and needs --dataset, whose dataset.json says which value each class has."
-        )
-    labels = _labels(arguments.dataset, [path for files in members for path in files.values()])
-    ending = _label_map_ending(members[0])
-    with progress_bar() as progress:
-        written = ensemble_folders(
-            arguments.rule,
-            members,
-            labels,
-            Path(arguments.output),
-            ending,
-            lambda done, of: progress("Ensemble", done, of),
-        )
-    title = RULES.facts(arguments.rule).title.lower()
-    out.print(f"{len(written)} cases, {title} of {len(members)} members: {arguments.output}", markup=False)
-    return 0
-
-
 def clean(arguments: Namespace) -> int:
-    files = _images(Path(arguments.folder))
+    files = images_in(Path(arguments.folder))
     settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
     structures = _labels(arguments.dataset, list(files.values())).structures
     step = CleanUpStep(arguments.step, tuple(structure.name for structure in structures), settings)
@@ -106,9 +82,9 @@ def clean(arguments: Namespace) -> int:
 
 
 def score(arguments: Namespace) -> int:
-    references = _images(Path(arguments.references))
+    references = images_in(Path(arguments.references))
     labels = _labels(arguments.dataset, list(references.values()))
-    members = {_member(Path(folder), arguments.configuration): _images(Path(folder)) for folder in arguments.folders}
+    members = {_member(Path(folder), arguments.configuration): images_in(Path(folder)) for folder in arguments.folders}
     if len(members) < len(arguments.folders):
         raise SegVarianceError("Two folders have one name. Members are named by their folders: rename one of them.")
     if arguments.only_predicted:
@@ -162,9 +138,9 @@ def _done_by_study(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((f"{study.root.name}: {label}", text) for study in studies for label, text in what_was_done(study))
 
 
-def _images(folder: Path) -> dict[str, Path]:
+def images_in(folder: Path) -> dict[str, Path]:
     """Case to file; an empty folder is a mistake here, never a result."""
-    files = find_images(folder)
+    files = findimages_in(folder)
     if not files:
         raise SegVarianceError(f"{folder} holds no images. Expected files that end in {', '.join(IMAGE_ENDINGS)}.")
     return files
@@ -185,12 +161,6 @@ def _weights_of(model: Path) -> list[Path]:
 
 def _labels(dataset: str | None, label_maps: Sequence[Path]) -> LabelSet:
     return discover_labels(label_maps) if dataset is None else open_dataset(Path(dataset)).labels
-
-
-def _label_map_ending(files: dict[str, Path]) -> str:
-    """Label maps are written in the members' own format; from vector NRRD probabilities, as NIfTI."""
-    first = next(iter(files.values()), Path("none.nii.gz")).name
-    return next((ending for ending in (".nii.gz", ".nii", ".mha") if first.endswith(ending)), ".nrrd")
 
 
 def _member(folder: Path, configuration: str) -> Member:
