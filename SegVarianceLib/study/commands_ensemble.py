@@ -36,6 +36,7 @@ from .terminal import out, progress_bar
 from .uncertainty import groups_of, map_path, write_uncertainty
 
 Row = tuple[object, ...]
+Key = tuple[str, str]
 
 
 def ensemble(arguments: Namespace) -> int:
@@ -74,7 +75,7 @@ def rules(arguments: Namespace) -> int:
     """Every rule that the members allow, on the same members: tables, and a map of where the rules differ."""
     review, output = _review(arguments), Path(arguments.output)
     chosen = arguments.rules or None
-    found: list[tuple[Row, list[Difference], list[Influence], list[KOfN]]] = []
+    found: list[tuple[Key, list[Difference], list[Influence], list[KOfN]]] = []
     groups = list(groups_of(review))
     with progress_bar() as progress:
         for done, (configuration, case_id, members) in enumerate(groups, start=1):
@@ -97,7 +98,7 @@ def rules(arguments: Namespace) -> int:
     _write(output / "differences.csv", of_case + Difference._fields, ((*k, *row) for k, d, _, _ in found for row in d))
     _write(output / "influence.csv", of_case + Influence._fields, ((*k, *row) for k, _, i, _ in found for row in i))
     _write(output / "k_of_n.csv", of_case + KOfN._fields, ((*k, *row) for k, _, _, n in found for row in n))
-    for configuration in dict.fromkeys(key[0] for key, *_ in found):
+    for configuration in dict.fromkeys(key[0] for key, _, _, _ in found):
         mine = [entry for entry in found if entry[0][0] == configuration]
         out.print(f"\n{configuration}, {len(mine)} cases", style="bold", markup=False)
         out.print(_difference_table([row for _, rows, _, _ in mine for row in rows]))

@@ -41,7 +41,7 @@ def predict(arguments: Namespace) -> int:
 
     weights = [path for model in arguments.models for path in _weights_of(Path(model))]
     images_in(Path(arguments.images))
-    cases = read_caseimages_in(Path(arguments.images))
+    cases = read_case_images(Path(arguments.images))
     threads = arguments.threads or usable_cores()
     predictor = open_predictor(weights, open_device(arguments.device, threads))
     output = Path(arguments.output)
@@ -140,7 +140,7 @@ def _done_by_study(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def images_in(folder: Path) -> dict[str, Path]:
     """Case to file; an empty folder is a mistake here, never a result."""
-    files = findimages_in(folder)
+    files = find_images(folder)
     if not files:
         raise SegVarianceError(f"{folder} holds no images. Expected files that end in {', '.join(IMAGE_ENDINGS)}.")
     return files
