@@ -30,7 +30,7 @@ class Parameter:
         """Return ``value`` as the parameter's type, or raise SegVarianceError with the allowed range."""
         try:
             converted = self.kind(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             converted = None
         # `not (a <= b)` instead of `a > b`, so that NaN is refused too.
         if (

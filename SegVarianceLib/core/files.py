@@ -63,7 +63,7 @@ def read_json(path: Path) -> Any:
         raise SegVarianceError(f"{path} does not exist. Check the path, or make the file first.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SegVarianceError(f"{path} cannot be read as text ({error}). Check the file and its rights.") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits
         raise SegVarianceError(f"{path} is not valid JSON ({error}). Mend or replace the file.") from None
 
 

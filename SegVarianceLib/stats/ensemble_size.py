@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
@@ -21,11 +20,11 @@ from ..ensemble.subsets import Group, base_configuration
 from ..evaluation.score_table import Score, ScoreTable
 from .comparison import smallest_difference_of
 from .comparisons import recipes_of
-from .intervals import CONFIDENCE, Estimate
+from .intervals import Estimate
 from .patients import images_by_column, mean_over_images
 from .score_cube import ScoreCube, higher_is_better, metric_of_column
 from .seed_matrix import FOREGROUND_MEAN, MIN_CASES, MIN_SEEDS, Exclusion, chosen, mean_of_counted
-from .two_way import two_way_of_one
+from .two_way import mean_interval
 from .verdict import amount, number
 
 NOT_WORSE_CONFIDENCE = 0.90
@@ -171,8 +170,8 @@ def _sizes(
     row_of = {seed: row for row, seed in enumerate(cube.seeds)}
 
     def size(members: int, scores: np.ndarray, singles: np.ndarray, behind: np.ndarray) -> EnsembleSize:
-        gain, lag = _interval(sign * (scores - singles)), _interval(sign * behind, NOT_WORSE_CONFIDENCE)
-        return EnsembleSize(members, len(scores), _interval(scores), gain, lag)
+        gain, lag = mean_interval(sign * (scores - singles)), mean_interval(sign * behind, NOT_WORSE_CONFIDENCE)
+        return EnsembleSize(members, len(scores), mean_interval(scores), gain, lag)
 
     whole = combined[rule][None]
     found = [size(1, seeds, seeds, whole - seeds)]
@@ -181,15 +180,6 @@ def _sizes(
         singles = np.array([seeds[[row_of[seed] for seed in group.seeds]].mean(axis=0) for group in some])
         found.append(size(members, scores, singles, whole - scores))
     return (*found, size(len(seeds), whole, seeds.mean(axis=0)[None], whole - whole))
-
-
-def _interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
-    """Mean of ``values`` [group, case], for other groups and other cases; of one group, for other cases (Student's t)."""
-    if len(values) > 1:
-        return two_way_of_one(values).interval(confidence)
-    mean, cases = float(values.mean()), values.shape[1]
-    margin = float(stats.t.ppf((1 + confidence) / 2, cases - 1) * values.std(ddof=1) / math.sqrt(cases))
-    return Estimate(mean, mean - margin, mean + margin)
 
 
 def _rule_and_groups(cube: ScoreCube) -> tuple[str, dict[int, list[Group]]]:

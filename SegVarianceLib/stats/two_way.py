@@ -72,6 +72,15 @@ def two_way_of_one(values: np.ndarray) -> TwoWay:
     return _combined(values.mean(axis=0), (values,))
 
 
+def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of ``values`` [seed or group, case] for other seeds and cases; of one row, for other cases (Student's t)."""
+    if len(values) > 1:
+        return two_way_of_one(values).interval(confidence)
+    mean, cases = float(values.mean()), values.shape[1]
+    margin = float(stats.t.ppf((1 + confidence) / 2, cases - 1) * values.std(ddof=1) / np.sqrt(cases))
+    return Estimate(mean, mean - margin, mean + margin)
+
+
 def _combined(case_differences: np.ndarray, arms: Sequence[np.ndarray]) -> TwoWay:
     n = len(case_differences)
     squares = [MeanSquares.of(values) for values in arms]

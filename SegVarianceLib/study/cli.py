@@ -13,7 +13,14 @@ from ..core.errors import SegVarianceError
 from ..ensemble.postprocessing import CLEAN_UP
 from ..ensemble.rules import RULES
 from ..stats.seed_matrix import FOREGROUND_MEAN
-from . import commands_compare, commands_ensemble, commands_folders, commands_power, commands_study
+from . import (
+    commands_choose,
+    commands_compare,
+    commands_ensemble,
+    commands_folders,
+    commands_power,
+    commands_study,
+)
 from .new_study import Wishes
 
 CONTENTS = """\
@@ -35,6 +42,7 @@ Single steps, on a study or on plain folders of NIfTI or NRRD files
   rules      Compare rules on the same members: where they differ, what each member changes.
   uncertainty  Say where members disagree and how much, in maps and numbers.
   clean      Remove small components, and list what went.
+  choose-clean-up  Choose clean-up steps on held-out predictions, and say what they gain on other cases.
   score      Score predictions against references: Dice, IoU, HD95, surface Dice.
   compare    Say what a difference between recipes is worth, and what seeds alone do.
   power      Say how many trainings and cases would settle a difference.
@@ -199,8 +207,25 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     clean.add_argument("folder", help="folder of label maps")
     clean.add_argument("--output", required=True, help="folder for the cleaned label maps and removed.csv")
     clean.add_argument("--step", default="keep_largest", choices=CLEAN_UP.ids)
+    clean.add_argument("--recipe", default=None, help="clean_up.json of choose-clean-up, instead of a step")
     clean.add_argument("--minimum-mm3", type=float, default=None, help="for minimum_size: smaller components go")
     _add_dataset(clean)
+
+    choose = _command(commands, "choose-clean-up", commands_choose.choose)
+    choose.add_argument(
+        "predictions", nargs="+", help="a study; or folders of predictions, one a seed, and --references"
+    )
+    choose.add_argument("--references", default=None, help="folder of reference label maps")
+    choose.add_argument("--output", default="clean_up.json", help="the recipe, for segvariance clean --recipe")
+    choose.add_argument("--configuration", default=None, help="of the study (default: its only one)")
+    choose.add_argument(
+        "--ensemble", default=None, help="choose for the study's ensemble of this rule (default: for seeds)"
+    )
+    choose.add_argument("--nnunet-rule", action="store_true", help="try only what nnU-Net tries: the largest component")
+    choose.add_argument("--folds", type=int, default=5, help="of the nested estimate, where a study gives none")
+    _add_dataset(choose)
+    _add_groups(choose, "say which images are of one patient")
+    _add_json(choose)
 
     score = _command(commands, "score", commands_folders.score)
     score.add_argument(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
-from ..core.labels import LabelSet
+from ..core.labels import LabelSet, Structure
 from ..core.machine import usable_cores
 from ..dataset.dataset_json import open_dataset
 from ..dataset.image_io import (
@@ -21,6 +21,7 @@ from ..dataset.image_io import (
 )
 from ..dataset.splits import read_groups
 from ..ensemble.clean_up import CleanUpStep, clean_folder
+from ..ensemble.clean_up_recipe import CleanUpRecipe
 from ..evaluation.evaluate import Member, discover_labels, score_members
 from ..evaluation.score_table import ScoreTable
 from ..plan.study_folder import StudyFolder
@@ -61,16 +62,15 @@ def predict(arguments: Namespace) -> int:
 
 def clean(arguments: Namespace) -> int:
     files = images_in(Path(arguments.folder))
-    settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
-    structures = _labels(arguments.dataset, list(files.values())).structures
-    step = CleanUpStep(arguments.step, tuple(structure.name for structure in structures), settings)
+    steps, structures, known = _clean_up(arguments, list(files.values()))
     with progress_bar() as progress:
         removed = clean_folder(
-            [step],
+            steps,
             files,
             structures,
             Path(arguments.output),
-            progress=lambda done, of: progress("Clean-up", done, of),
+            known,
+            lambda done, of: progress("Clean-up", done, of),
         )
     components = [component for found in removed.values() for component in found]
     volume_ml = sum(component.volume_ml for component in components)
@@ -81,9 +81,23 @@ def clean(arguments: Namespace) -> int:
     return 0
 
 
+def _clean_up(
+    arguments: Namespace, label_maps: Sequence[Path]
+) -> tuple[Sequence[CleanUpStep], Sequence[Structure], frozenset[int] | None]:
+    """Steps, the structures that they name, and the label values allowed: as the recipe says, or one step on all structures."""
+    if arguments.recipe is not None:
+        recipe = CleanUpRecipe.read(Path(arguments.recipe))
+        if arguments.dataset is not None:
+            recipe.require_same_labels(open_dataset(Path(arguments.dataset)).labels)
+        return recipe.steps, recipe.labels, recipe.known_values
+    settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
+    structures = labels_of(arguments.dataset, label_maps).structures
+    return [CleanUpStep(arguments.step, tuple(each.name for each in structures), settings)], structures, None
+
+
 def score(arguments: Namespace) -> int:
     references = images_in(Path(arguments.references))
-    labels = _labels(arguments.dataset, list(references.values()))
+    labels = labels_of(arguments.dataset, list(references.values()))
     members = {_member(Path(folder), arguments.configuration): images_in(Path(folder)) for folder in arguments.folders}
     if len(members) < len(arguments.folders):
         raise SegVarianceError("Two folders have one name. Members are named by their folders: rename one of them.")
@@ -159,7 +173,8 @@ def _weights_of(model: Path) -> list[Path]:
     return found
 
 
-def _labels(dataset: str | None, label_maps: Sequence[Path]) -> LabelSet:
+def labels_of(dataset: str | None, label_maps: Sequence[Path]) -> LabelSet:
+    """The labels that a dataset declares; without one, a structure for each value found."""
     return discover_labels(label_maps) if dataset is None else open_dataset(Path(dataset)).labels
 
 
