@@ -98,6 +98,11 @@ class StudyFolder:
         return self.root / "scores.csv"
 
     @property
+    def uncertainty_path(self) -> Path:
+        """How much the members of each case disagree."""
+        return self.root / "uncertainty.csv"
+
+    @property
     def statistics_path(self) -> Path:
         return self.root / "statistics.json"
 

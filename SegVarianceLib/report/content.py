@@ -10,6 +10,7 @@ from ..core.labels import LabelSet
 from ..evaluation.score_table import ScoreTable
 from ..stats.comparisons import Comparisons
 from ..stats.ensemble_size import EnsembleCurve
+from ..stats.failure_prediction import FailurePrediction
 from ..stats.score_cube import higher_is_better, metric_of_column
 from ..stats.seed_study import SeedStudies
 
@@ -42,6 +43,7 @@ class ReportContent:
     labels: LabelSet | None = None
     comparisons: Comparisons | None = None
     ensemble_curves: tuple[EnsembleCurve, ...] = ()
+    failure_predictions: tuple[FailurePrediction, ...] = ()
 
 
 def worst_cases(scores: ScoreTable, metric: str, count: int) -> tuple[str, ...]:

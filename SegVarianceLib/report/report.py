@@ -13,6 +13,7 @@ from ..stats.seed_study import SeedStudy
 from .comparison_sections import comparison_findings, comparison_plots
 from .comparison_tables import comparison_tables
 from .content import ReportContent
+from .failure_section import failure_section, failure_table
 from .layout import ColourOf, colours, fold
 from .markup import Markup, element, joined
 from .pictures import case_pictures
@@ -79,7 +80,8 @@ def report_html(content: ReportContent, stem: str) -> str:
 def _tables(content: ReportContent) -> tuple[Table, ...]:
     compared = comparison_tables(content.comparisons, content.ensemble_curves)
     of_seeds = study_tables(content.scores, content.studies.studies, content.primary_metric)
-    return tuple(table for table in (*compared, *of_seeds) if table.rows)
+    predicted = failure_table(content.failure_predictions)
+    return tuple(table for table in (*compared, *of_seeds, predicted) if table.rows)
 
 
 def _compared(content: ReportContent, colour_of: ColourOf) -> list[Markup]:
@@ -129,6 +131,7 @@ def _plots(content: ReportContent, configurations: Sequence[Sequence[SeedStudy]]
         parts += [
             element("h2", f"{title}: {first.metric.title}, {len(first.seeds)} seeds, {len(first.cases)} cases"),
             plot_sections(studies, curves, scales, colour_of, first.configuration in compared),
+            failure_section([p for p in content.failure_predictions if p.configuration == first.configuration], colour_of),
         ]
     return parts
 

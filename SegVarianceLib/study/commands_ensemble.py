@@ -141,7 +141,7 @@ def _difference_table(rows: Sequence[Difference]) -> Table:
     structures = [name for name in dict.fromkeys(row.structure for row in rows) if name != ANY_LABEL]
     table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim", title="Rules against each other")
     for column in ("", "", "voxels that differ", "ml", *(f"Dice {name}" for name in structures)):
-        table.add_column(escape(column), header_style="dim")
+        table.add_column(escape(column), header_style="dim", overflow="fold")
     for pair in dict.fromkeys((row.first, row.second) for row in rows):
         mine = [row for row in rows if (row.first, row.second) == pair]
         whole = [row for row in mine if row.structure == ANY_LABEL]
@@ -159,7 +159,7 @@ def _influence_table(rows: Sequence[Influence], rule: str) -> Table:
     judged = any(row.reference_with is not None for row in rows)
     heads = (f"{name}: without, with all, to the reference" if judged else f"Dice {name}" for name in structures)
     for column in ("without", "voxels that change", *heads):
-        table.add_column(escape(column), header_style="dim")
+        table.add_column(escape(column), header_style="dim", overflow="fold")
     for member in dict.fromkeys(row.member for row in rows):
         mine = [row for row in rows if row.member == member]
         cells = []
@@ -176,7 +176,7 @@ def _number_table(found: UncertaintyTable) -> Table:
     table = Table(box=None, pad_edge=False)
     shown = ("mean_pairwise_dice", "dice_to_vote", "dice_to_reference", "volume_cv", "ece")
     for column in ("", "", *(name.replace("_", " ") for name in shown)):
-        table.add_column(escape(column), header_style="dim")
+        table.add_column(escape(column), header_style="dim", overflow="fold")
     for key in dict.fromkeys((row.configuration, row.structure) for row in found.rows):
         mine = [row for row in found.rows if (row.configuration, row.structure) == key]
         table.add_row(*map(escape, key), *(_mean(row.value for row in mine if row.measure == name) for name in shown))

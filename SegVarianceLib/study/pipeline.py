@@ -49,6 +49,7 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
             step.begin("ensemble")
             stages.ensemble(study, step.progress)
             stages.ensemble_groups(study, step.progress)
+            stages.uncertainty(study, step.progress)
             step.begin("clean")
             stages.clean(study, step.progress)
             step.begin("score")

@@ -13,12 +13,16 @@ from ..ensemble.rules import RULES, STUDY_RULES
 from ..ensemble.subsets import Group, draw_groups, subset_configuration
 from ..evaluation.evaluate import Member, score_members
 from ..evaluation.score_table import Score, ScoreTable
+from ..evaluation.uncertainty_table import UncertaintyTable
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
 from ..report.content import CaseFiles, ReportContent, worst_cases
 from ..report.report import write_report
+from ..review.opening import open_review
+from ..stats.failure_prediction import FailurePrediction, failure_predictions
 from ..stats.study_statistics import StudyStatistics, study_statistics
 from .facts import what_was_done
+from .uncertainty import AGREEMENT, write_uncertainty
 
 Progress = Callable[[str, int, int], object]
 """What is being done, how much of it is done, of how much."""
@@ -53,6 +57,24 @@ def ensemble_groups(study: StudyFolder, progress: Progress) -> None:
             inputs = [group.member, *(digest for seed in group.seeds for digest in digests[seed])]
             named = _named(progress, f"Ensemble of {size} seeds, group {number}, case")
             _combine(study, group.rule, [files[seed] for seed in group.seeds], inputs, folder, named)
+
+
+def uncertainty(study: StudyFolder, progress: Progress) -> None:
+    """How the seeds of each configuration disagree: agreement maps and ``uncertainty.csv``, from label maps alone.
+
+    Other maps and calibration take the probabilities, and are made on request: ``segvariance uncertainty``.
+    """
+    if len(study.plan.seeds) < 2:
+        return
+    names = [configuration.name for configuration in study.plan.configurations]
+    members = [_pass_files(study, name, seed, "majority") for name in names for seed in study.plan.seeds]
+    inputs = [*_digests(members), *map(sha256_of_file, map(study.reference, study.held_out_cases))]
+
+    def make() -> None:
+        write_uncertainty(open_review(study.root), study.root, False, _named(progress, "Disagreement"))
+
+    maps = [study.map(name, AGREEMENT) for name in names]
+    _unless_current(study, "uncertainty", inputs, [study.uncertainty_path, *maps], make)
 
 
 def clean(study: StudyFolder, progress: Progress) -> None:
@@ -96,6 +118,9 @@ def report(study: StudyFolder, statistics: StudyStatistics, path: Path | None = 
     """The HTML report of everything above; ``report.html`` unless ``path`` says otherwise."""
     path = study.report_path if path is None else path
     scores = ScoreTable.read(study.scores_path)
+    predictions: tuple[FailurePrediction, ...] = ()
+    if study.uncertainty_path.is_file():
+        predictions, _ = failure_predictions(scores, UncertaintyTable.read(study.uncertainty_path))
     content = ReportContent(
         title=study.plan.title,
         what_was_done=what_was_done(study),
@@ -106,6 +131,7 @@ def report(study: StudyFolder, statistics: StudyStatistics, path: Path | None = 
         primary_metric=PRIMARY_METRIC,
         pictures=tuple(_picture(study, case_id) for case_id in worst_cases(scores, PRIMARY_METRIC, _PICTURED_CASES)),
         labels=study.labels,
+        failure_predictions=predictions,
     )
     write_report(path, content)
     return path
