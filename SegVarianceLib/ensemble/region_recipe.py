@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +63,12 @@ class RegionRecipe:
         """
         thresholds = self.thresholds or (DEFAULT_THRESHOLD,) * len(self.labels.structures)
         return REBUILDS.function(self.rule)(probabilities, self.labels, thresholds)
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> RegionRecipe:
+        """The same with these thresholds by region; the others keep theirs."""
+        present = self.thresholds or (DEFAULT_THRESHOLD,) * len(self.labels.structures)
+        named = zip(self.labels.structures, present, strict=True)
+        return replace(self, thresholds=tuple(thresholds.get(region.name, value) for region, value in named))
 
     def write(self, path: Path) -> None:
         """As JSON: ``labels`` and ``regions_class_order`` as in a dataset.json, ``rule``, and ``thresholds`` by region."""

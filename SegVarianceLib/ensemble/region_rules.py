@@ -44,6 +44,28 @@ def nested_probabilities(probabilities: np.ndarray, labels: LabelSet) -> Nested:
     return Nested(lowered, int(np.count_nonzero(changed)))
 
 
+def region_probabilities(probabilities: np.ndarray, values: Sequence[int], labels: LabelSet) -> np.ndarray:
+    """Region probabilities [region, z, y, x] of a model of labels: the sum of the labels that the region is made of.
+
+    Args:
+        probabilities: fractions [1 + label, z, y, x], background first.
+        values: the labels' values, in the order of their channels.
+
+    Raises:
+        SegVarianceError: another number of channels, or a region with a value that is not among them.
+    """
+    lacking = sorted(set(labels.foreground_values) - set(values))
+    if len(probabilities) != 1 + len(values) or lacking:
+        raise SegVarianceError(
+            f"The {len(probabilities)} probability channels are background and the labels {', '.join(map(str, values))}; the "
+            f"regions are made of {', '.join(map(str, labels.foreground_values))}. Give the labels with which the model was trained."
+        )
+    at = {value: channel for channel, value in enumerate(values, start=1)}
+    return np.stack(
+        [probabilities[[at[value] for value in region.values]].sum(axis=0).clip(max=1) for region in labels.structures]
+    )
+
+
 def label_probabilities(probabilities: np.ndarray, labels: LabelSet) -> tuple[np.ndarray, tuple[int, ...]]:
     """Probability of each painted label, [1 + label, z, y, x], background first, and the labels' values.
 

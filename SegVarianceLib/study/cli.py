@@ -19,6 +19,7 @@ from . import (
     commands_ensemble,
     commands_folders,
     commands_power,
+    commands_regions,
     commands_study,
 )
 from .new_study import Wishes
@@ -43,6 +44,7 @@ Single steps, on a study or on plain folders of NIfTI or NRRD files
   uncertainty  Say where members disagree and how much, in maps and numbers.
   clean      Remove small components, and list what went.
   choose-clean-up  Choose clean-up steps on held-out predictions, and say what they gain on other cases.
+  regions    Say what regions paint, rebuild labels from them, and show where Dice is lost on the way.
   score      Score predictions against references: Dice, IoU, HD95, surface Dice.
   compare    Say what a difference between recipes is worth, and what seeds alone do.
   power      Say how many trainings and cases would settle a difference.
@@ -226,6 +228,20 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     _add_dataset(choose)
     _add_groups(choose, "say which images are of one patient")
     _add_json(choose)
+
+    regions = _command(commands, "regions", commands_regions.regions)
+    regions.add_argument("folders", nargs="*", help="predictions: several members are taken together, one vote a region")
+    regions.add_argument("--regions", default=None, help='such as "whole=1,2,4; core=1,4; enhancing=4"')
+    regions.add_argument(
+        "--order", default=None, help='what each region paints, such as "2,1,4" (default: the value left to it)'
+    )
+    regions.add_argument("--dataset", default=None, help="folder or dataset.json that declares the regions")
+    regions.add_argument("--references", default=None, help="folder of reference label maps")
+    regions.add_argument("--probabilities", action="store_true", help="average kept probabilities instead of voting")
+    regions.add_argument(
+        "--threshold", action="append", default=[], metavar="REGION=0.4", help="instead of one half; may be repeated"
+    )
+    regions.add_argument("--output", default=None, help="folder for label maps, tables, the plot and regions.json")
 
     score = _command(commands, "score", commands_folders.score)
     score.add_argument(

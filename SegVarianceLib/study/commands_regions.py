@@ -1,0 +1,127 @@
+"""The command ``regions``: what regions paint, labels rebuilt from them, and the way from region Dice to label Dice."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..core.errors import SegVarianceError
+from ..core.files import path_inside, read_json
+from ..core.labels import LabelSet
+from ..dataset.image_io import write_label_map
+from ..dataset.label_declaration import read_labels, regions_of_text
+from ..dataset.labelling import regions_of
+from ..dataset.region_checks import definition_problems, described
+from ..ensemble.region_recipe import RegionRecipe
+from ..ensemble.regions import Reconstruction
+from ..evaluation.region_steps import RegionSteps, mean_steps, region_steps
+from ..report.region_plot import cross_table, region_sentences, region_step_table, write_region_plot
+from ..report.tables import write_tables
+from ..review.description import Review
+from ..review.open_case import OpenCase, read_case
+from ..review.opening import open_review
+from ..review.regions_of_case import reconstruction_of
+from .terminal import out, progress_bar
+
+
+def regions(arguments: Namespace) -> int:
+    """Exit code 0, or 2 where the regions do not paint what they declare."""
+    told = _told(arguments)
+    if not arguments.folders and told is None:
+        raise SegVarianceError("There are no regions. Give folders of predictions, --dataset or --regions.")
+    references = None if arguments.references is None else Path(arguments.references)
+    review = (
+        open_review([Path(each) for each in arguments.folders], None, None, references, told)
+        if arguments.folders
+        else None
+    )
+    labels = told if review is None else regions_of(review.labels)
+    if labels is None or not labels.has_regions:
+        raise SegVarianceError(
+            'There are no regions. Say them, such as --regions "whole=1,2,4; core=1,4; enhancing=4".'
+        )
+    for sentence in described(labels):
+        out.print(sentence, markup=False)
+    problems = list(definition_problems(labels, "regions"))
+    for problem in problems:
+        out.print(f"{'problem' if problem.fatal else 'note'}  {problem}", markup=False)
+    if any(problem.fatal for problem in problems):
+        return 2
+    if review is not None:
+        review.require_sound()
+        _rebuild(review, labels, arguments)
+    return 0
+
+
+def _told(arguments: Namespace) -> LabelSet | None:
+    """The regions that the command line says; None where the folders are to say them."""
+    if arguments.regions is not None:
+        return regions_of_text(arguments.regions, arguments.order)
+    if arguments.dataset is None:
+        return None
+    path = Path(arguments.dataset)
+    path = path / "dataset.json" if path.is_dir() else path
+    content = read_json(path)
+    return read_labels(content if isinstance(content, dict) else {}, str(path))
+
+
+def _rebuild(review: Review, labels: LabelSet, arguments: Namespace) -> None:
+    thresholds = _thresholds(arguments.threshold, labels)
+    found: dict[str, RegionSteps] = {}
+    with progress_bar() as progress:
+        for done, case in enumerate(review.cases):
+            progress("Rebuilding labels", done, len(review.cases))
+            opened = read_case(review, case.id)
+            rebuilt = reconstruction_of(opened, labels, probabilities=arguments.probabilities)
+            for name, threshold in thresholds.items():
+                rebuilt.set_threshold(name, threshold)
+            _tell(case.id, opened, rebuilt, arguments.probabilities)
+            if opened.reference is not None:
+                found[case.id] = region_steps(rebuilt, opened.reference)
+            if arguments.output is not None:
+                path = path_inside(Path(arguments.output), f"{case.id}.nii.gz", "case id")
+                write_label_map(
+                    path, rebuilt.label_map, opened.geometry, like=next(iter(opened.members)).files[case.id]
+                )
+    if found:
+        out.print("From region Dice to label Dice" + (f", means of {len(found)} cases:" if len(found) > 1 else ":"))
+        for sentence in region_sentences(mean_steps(list(found.values()))):
+            out.print(f"  - {sentence}", markup=False)
+    if arguments.output is not None:
+        _write(Path(arguments.output), labels, thresholds, found)
+
+
+def _tell(case_id: str, opened: OpenCase, rebuilt: Reconstruction, probabilities: bool) -> None:
+    members = len(opened.members)
+    source = "mean probability" if probabilities else "vote by region" if members > 1 else "label map"
+    volumes = ", ".join(f"label {value} {volume:.3f} ml" for value, volume in rebuilt.volumes_ml().items())
+    orphans = ", ".join(f"{name} {volume:.3f} ml" for name, volume in rebuilt.orphans_ml.items() if volume)
+    out.print(f"{case_id}: {source} of {members}: {volumes}; orphans: {orphans or 'none'}", markup=False)
+
+
+def _write(folder: Path, labels: LabelSet, thresholds: Mapping[str, float], found: Mapping[str, RegionSteps]) -> None:
+    recipe = RegionRecipe(labels).with_thresholds(thresholds)
+    recipe.write(folder / "regions.json")
+    if found:
+        mean = mean_steps(list(found.values()))
+        shown = {**found, f"mean of {len(found)} cases": mean} if len(found) > 1 else found
+        write_tables(folder, [region_step_table(shown), cross_table(shown)])
+        write_region_plot(folder / "region_steps.svg", mean)
+    out.print(f"Written: {folder}", markup=False)
+
+
+def _thresholds(given: list[str], labels: LabelSet) -> dict[str, float]:
+    names = [structure.name for structure in labels.structures]
+    thresholds: dict[str, float] = {}
+    for each in given:
+        name, equals, number = each.rpartition("=")
+        try:
+            thresholds[name] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or name not in names:
+            raise SegVarianceError(
+                f"--threshold {each!r} is not understood. Expected REGION=0.4 with one of {', '.join(names)}."
+            )
+    return thresholds
