@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +12,26 @@ import numpy as np
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.dataset.labelling import regions_of
 from SegVarianceLib.ensemble.postprocessing import CLEAN_UP
-from SegVarianceLib.ensemble.running_votes import LABEL_RULE, REGION_RULE, RunningVotes
+from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.review.components import PREVIEWED, Component, Components
 from SegVarianceLib.review.open_case import OpenCase
-from SegVarianceLib.review.probabilities import mean_of_probabilities
+from SegVarianceLib.review.vote_recipe import (
+    BY_LABEL,
+    BY_MEAN,
+    BY_REGION,
+    IN_WORDS,
+    CleanedAway,
+    VoteRecipe,
+    clean,
+    combine,
+)
 
+from .presenter_into_study import IntoStudy
 from .presenter_review import ReviewSession, structure_named, title_of
 from .state_review import Choice, EnsembleState, Layer, ListedComponent, StructureVolume
 
-BY_LABEL, BY_REGION, BY_MEAN = "label", "region", "mean"
 NO_CLEAN_UP = "none"
 _MINIMUM = "minimum_size"
-_MEAN_RULE = "Mean of the probabilities that the ticked members kept; the label with the largest mean wins."
-_WORDS = {BY_LABEL: LABEL_RULE, BY_REGION: REGION_RULE, BY_MEAN: _MEAN_RULE}
 _MOST_LISTED = 500
 """Rows of the list of components: more are not read, and a table of Qt is slow with thousands."""
 
@@ -31,7 +39,12 @@ _MOST_LISTED = 500
 class EnsemblePresenter:
     """Keeps ``state`` and hands it to ``show`` whenever it changes; calls ``changed`` after another vote."""
 
-    def __init__(self, session: ReviewSession, changed: Callable[[], object] = lambda: None):
+    def __init__(
+        self,
+        session: ReviewSession,
+        changed: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.session, self._changed = session, changed
         self.state = EnsembleState()
         self.show: Callable[[EnsembleState], object] = lambda state: None
@@ -39,6 +52,8 @@ class EnsemblePresenter:
         self._preferred: frozenset[str] = frozenset()
         self._components: Components | None = None
         self._listed: dict[int, Component] = {}
+        self._cleaned: tuple[CleanedAway, ...] = ()
+        self._study = IntoStudy(session, self._studied, self._say, clock)
         session.listen(self._follow)
 
     def prefer(self, rule: str, keys: frozenset[str]) -> None:
@@ -77,10 +92,10 @@ class EnsemblePresenter:
         """Clean the result and make a new segmentation node of it; the next clean-up goes on from there."""
         if self.session.result is None:
             return
-        label_map, title = self.session.result, self._title()
-        if self._components is not None and self.state.step != NO_CLEAN_UP:
-            label_map = label_map.copy()
-            label_map[self._components.gone_mask(self.state.step, self._settings(self.state))] = 0
+        opened, label_map, title = self.session.opened, self.session.result, self._title()
+        if opened is not None and self._components is not None and self.state.step != NO_CLEAN_UP:
+            cleaned = CleanedAway(self.state.step, self.state.structure, self._settings(self.state))
+            label_map, self._cleaned = clean(label_map, cleaned, opened), (*self._cleaned, cleaned)
         self.session.scene.keep(title, label_map)
         self.session.set_result(label_map)
         self._describe(replace(self.state, kept=f"Made the segmentation '{title}'."))
@@ -93,18 +108,43 @@ class EnsemblePresenter:
         try:
             self.session.scene.save(Path(path), self._title(), self.session.result)
         except (SegVarianceError, OSError) as error:
-            self._set(replace(self.state, problem=str(error)))
+            self._say(error)
             return
         self._set(replace(self.state, kept=f"Wrote {path}.", problem=""))
 
+    def into_study(self, name: str) -> None:
+        """Keep the result as it stands in the study that is open, as an ensemble of that name."""
+        self._say(None)
+        self._study.write(name, self._recipe())
+
+    def all_into_study(self, name: str) -> None:
+        """Make the result of every case in the same way, and keep it there; ``stop`` ends it."""
+        self._say(None)
+        self._study.write_all(name, self._recipe())
+
+    def stop(self) -> None:
+        self._study.stop()
+
+    def _recipe(self) -> VoteRecipe:
+        ticked = tuple(each.key for each in self.state.members if each.ticked)
+        return VoteRecipe(self.state.rule, ticked, self._cleaned)
+
+    def _studied(self) -> None:
+        self._set(replace(self.state, study=self._study.state))
+
+    def _say(self, error: SegVarianceError | OSError | None) -> None:
+        self._set(replace(self.state, problem=str(error or "")))
+
     def _follow(self) -> None:
         opened = self.session.opened
+        self._study.follow()
+        self._studied()
         if opened is self._on_screen:
             return
         self._on_screen = opened
         if opened is None:
             self._components, self._listed = None, {}
-            self._set(EnsembleState())
+            self._set(EnsembleState(study=self._study.state))
             return
         rules, wanted = _rules(opened), self.state.rule
         structures = tuple(structure.name for structure in opened.labels.structures)
@@ -141,27 +181,21 @@ class EnsemblePresenter:
         ticked = [each.key for each in state.members if each.ticked]
         try:
             votes.select(ticked)
-            result = self._combined(state.rule, ticked, opened, votes)
+            result = self._combined(state.rule, opened, votes)
         except (SegVarianceError, OSError) as error:
             votes.select(each.key for each in self.state.members if each.ticked)
             self._set(replace(self.state, problem=str(error)))
             return
+        self._cleaned = ()
+        self._study.clear()
         self.session.set_result(result)
-        self._describe(replace(state, rule_in_words=_WORDS[state.rule], problem="", kept=""))
+        state = replace(state, study=self._study.state)
+        self._describe(replace(state, rule_in_words=IN_WORDS[state.rule], problem="", kept=""))
         self._changed()
 
-    def _combined(self, rule: str, ticked: list[str], opened: OpenCase, votes: RunningVotes) -> np.ndarray:
-        if rule == BY_MEAN:
-            members = [each for each in opened.members if each.key in ticked]
-            mean = mean_of_probabilities(
-                members,
-                opened.case.id,
-                opened.geometry,
-                opened.labels,
-                lambda done, total: self.session.progress("Reading probabilities", done, total),
-            )
-            return mean.label_map
-        return votes.label_map(regions_of(opened.labels) if rule == BY_REGION else None)
+    def _combined(self, rule: str, opened: OpenCase, votes: RunningVotes) -> np.ndarray:
+        progress = self.session.progress
+        return combine(rule, opened, votes, lambda done, total: progress("Reading probabilities", done, total))
 
     def _describe(self, state: EnsembleState) -> None:
         """What the result holds, and what the clean-up would take from it."""

@@ -103,6 +103,20 @@ class ListedComponent:
 
 
 @dataclass(frozen=True)
+class IntoStudyState:
+    """``words`` say where a result would go, or why it cannot; ``said`` what has been written.
+
+    While all cases are written, ``busy`` says so and ``progress`` is the share that is done.
+    """
+
+    can_write: bool = False
+    words: str = "Open a SegVariance study to keep results in it."
+    said: str = ""
+    busy: str = ""
+    progress: float | None = None
+
+
+@dataclass(frozen=True)
 class EnsembleState:
     """The vote of the ticked members, and what a clean-up would take from it."""
 
@@ -123,4 +137,5 @@ class EnsembleState:
     goes: str = ""
     kept: str = ""
     can_apply: bool = False
+    study: IntoStudyState = IntoStudyState()
     problem: str = ""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.labels import Structure
+from ..core.labels import BACKGROUND
 from ..core.stepwise import translated
 from ..dataset.labelling import regions_of
-from ..ensemble.postprocessing import CLEAN_UP
 from ..ensemble.running_votes import LABEL_RULE, REGION_RULE, RunningVotes
+from .components import Components
 from .description import Review
 from .open_case import OpenCase, case_steps
 from .probabilities import mean_of_probabilities
@@ -25,7 +25,7 @@ IN_WORDS = {BY_LABEL: LABEL_RULE, BY_REGION: REGION_RULE, BY_MEAN: _MEAN_RULE}
 
 @dataclass(frozen=True)
 class CleanedAway:
-    """A step of ``CLEAN_UP`` on one structure."""
+    """A step of ``components.PREVIEWED`` on one structure."""
 
     step: str
     structure: str
@@ -58,9 +58,11 @@ def combine(
 
 def clean(label_map: np.ndarray, cleaned: CleanedAway, opened: OpenCase) -> np.ndarray:
     """A copy of ``label_map`` [z, y, x] without what the step takes away; the same where the case lacks the structure."""
-    structures: list[Structure] = [each for each in opened.labels.structures if each.name == cleaned.structure]
-    step = CLEAN_UP.function(cleaned.step)
-    return step(label_map, structures, opened.geometry.voxel_volume_mm3, **cleaned.settings).label_map
+    label_map = label_map.copy()
+    for structure in (each for each in opened.labels.structures if each.name == cleaned.structure):
+        gone = Components(label_map, structure, opened.geometry).gone_mask(cleaned.step, dict(cleaned.settings))
+        label_map[gone] = BACKGROUND
+    return label_map
 
 
 def recipe_steps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from SegVarianceSlicer.presenter_look import LookPresenter
 from SegVarianceSlicer.presenter_open import OpenPresenter
 from SegVarianceSlicer.presenter_review import VOTE, ReviewSession
 from SegVarianceSlicer.sample import make_sample
+from SegVarianceSlicer.state_review import EnsembleState, IntoStudyState, Layer
 
 
 class RememberedScene:
@@ -270,6 +272,40 @@ def test_a_clean_up_is_previewed_clicked_to_applied_and_exported(opened, tmp_pat
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *asked: path, raising=False)
     ensemble.exportButton.click()
     assert ensemble.keptLabel.text == f"Wrote {path}."
+
+
+def test_without_a_study_the_panel_says_that_results_can_be_kept_in_one(opened):
+    ensemble = opened.ensemble
+    assert not any(w.enabled for w in (ensemble.nameEdit, ensemble.intoStudyButton, ensemble.allIntoStudyButton))
+    assert ensemble.studyLabel.text == "Open a SegVariance study to keep results in it."
+    assert ensemble.progressBar.isHidden() and ensemble.stopButton.isHidden()
+
+
+def test_the_name_that_was_typed_goes_with_the_button_and_work_shows_a_bar_and_stop(load, picture):
+    class Asked:
+        """A presenter that only hears."""
+
+        def __init__(self):
+            self.heard = []
+            member = Layer("base/seed_1", "base · seed 01", True)
+            kept = "Kept ensembles/base/reviewed/case_7.nii.gz, and beside it how it was made."
+            self.state = EnsembleState(members=(member,), can_apply=True, study=IntoStudyState(True, "", said=kept))
+
+        def __getattr__(self, name):
+            return lambda *given: self.heard.append((name, *given))
+
+    asked, widget = Asked(), load("ensemble")
+    panel = EnsemblePanel(widget, asked)
+    panel.ui.nameEdit.setText("reviewed")
+    assert picture_colours(picture(widget, "ensemble_kept_in_study")) > 20
+    panel.ui.intoStudyButton.click()
+    panel.ui.allIntoStudyButton.click()
+    busy = IntoStudyState(True, busy="Voting and writing case_12… About 40 s left.", progress=0.4)
+    panel.show(replace(asked.state, study=busy))
+    assert picture_colours(picture(widget, "ensemble_into_study_working")) > 20
+    assert not panel.ui.intoStudyButton.enabled and not panel.ui.progressBar.isHidden()
+    panel.ui.stopButton.click()
+    assert asked.heard == [("into_study", "reviewed"), ("all_into_study", "reviewed"), ("stop",)]
 
 
 def test_a_closed_scene_empties_the_panels(opened):

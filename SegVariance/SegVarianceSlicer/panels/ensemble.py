@@ -9,7 +9,7 @@ import slicer
 
 from ..presenter_ensemble import EnsemblePresenter
 from ..state_review import EnsembleState
-from .filling import chosen_in, fill_combo, fill_table, is_ticked, key_of, quietly
+from .filling import chosen_in, fill_combo, fill_table, is_ticked, key_of, quietly, show_progress
 
 _FORMATS = "Segmentation (*.seg.nrrd);;NIfTI label map (*.nii.gz)"
 
@@ -32,6 +32,9 @@ class EnsemblePanel:
         ui.componentTable.connect("cellClicked(int,int)", self._jump)
         ui.applyButton.connect("clicked(bool)", lambda checked=False: presenter.apply())
         ui.exportButton.connect("clicked(bool)", self._export)
+        ui.intoStudyButton.connect("clicked(bool)", lambda checked=False: presenter.into_study(ui.nameEdit.text))
+        ui.allIntoStudyButton.connect("clicked(bool)", lambda checked=False: presenter.all_into_study(ui.nameEdit.text))
+        ui.stopButton.connect("clicked(bool)", lambda checked=False: presenter.stop())
         presenter.show = self.show
         self.show(presenter.state)
 
@@ -59,6 +62,11 @@ class EnsemblePanel:
         fill_table(ui.componentTable, rows)
         for button in (ui.applyButton, ui.exportButton, ui.allButton, ui.onlyButton):
             button.setEnabled(state.can_apply)
+        is_working = state.study.progress is not None
+        for widget in (ui.nameEdit, ui.intoStudyButton, ui.allIntoStudyButton):
+            widget.setEnabled(state.can_apply and state.study.can_write and not is_working)
+        ui.studyLabel.setText(state.study.busy or state.study.said or state.study.words)
+        show_progress(ui.progressBar, ui.stopButton, state.study.progress)
         ui.keptLabel.setText(state.kept)
         ui.keptLabel.setVisible(bool(state.kept))
         ui.problemLabel.setText(state.problem)
