@@ -58,20 +58,6 @@ class Runs(NamedTuple):
         z, y, x = (side.start for side in box)
         return cls(place[begins], place[begins + 1], value[begins], row, rows, (z, y, x))
 
-    def box(self, values: Sequence[int]) -> tuple[slice, slice, slice] | None:
-        """Smallest box [z, y, x] of the whole map that holds every voxel of these values; None where there is none."""
-        chosen = np.isin(self.value, values)
-        if not chosen.any():
-            return None
-        line, left = np.divmod(self.start[chosen], self.row)
-        z, y = np.divmod(line, self.rows)
-        right = left + self.lengths[chosen]
-        ends = ((z.min(), z.max() + 1), (y.min(), y.max() + 1), (left.min(), right.max()))
-        z_side, y_side, x_side = (
-            slice(int(low) + at, int(high) + at) for (low, high), at in zip(ends, self.corner, strict=True)
-        )
-        return z_side, y_side, x_side
-
     def only(self, chosen: np.ndarray) -> Runs:
         """The runs for which the boolean ``chosen`` [run] is true."""
         return self._replace(start=self.start[chosen], stop=self.stop[chosen], value=self.value[chosen])
@@ -133,6 +119,28 @@ def connect(runs: Runs, group: np.ndarray, neighbours: int = 26) -> np.ndarray:
     i, j = np.concatenate(first), np.concatenate(second)
     graph = sparse.coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(count, count))
     return csgraph.connected_components(graph, directed=False)[1]
+
+
+def cavities(runs: Runs) -> tuple[Runs, np.ndarray]:
+    """What the runs close in: runs of voxels that are not of them and have no way out at faces; and the cavity of each, [run].
+
+    Only gaps between two runs of a row can be enclosed. A gap has a way out where a row beside it ends before the gap does.
+    """
+    line = runs.start // runs.row
+    gap = np.flatnonzero((line[1:] == line[:-1]) & (runs.stop[:-1] < runs.start[1:]))
+    gaps = runs._replace(start=runs.stop[gap], stop=runs.start[gap + 1], value=runs.value[gap])
+    lines, first = np.unique(line, return_index=True)
+    begins, ends = runs.start[first], runs.stop[np.append(first[1:], len(line))[: len(first)] - 1]
+    opens = np.zeros(len(gap), dtype=bool)
+    for step in (1, -1, runs.rows, -runs.rows):
+        beside = np.minimum(np.searchsorted(lines, line[gap] + step), len(lines) - 1)
+        shift = step * runs.row
+        within = (begins[beside] <= gaps.start + shift) & (gaps.stop + shift <= ends[beside])
+        opens |= (lines[beside] != line[gap] + step) | ~within
+    component = connect(gaps, np.zeros(len(gap), dtype=int), neighbours=6)
+    open_too = np.bincount(component, weights=opens) > 0
+    enclosed = ~open_too[component]
+    return gaps.only(enclosed), component[enclosed]
 
 
 @dataclass(frozen=True)

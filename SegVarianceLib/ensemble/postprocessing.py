@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.catalog import Catalog, Facts, Parameter
 from ..core.labels import BACKGROUND, Structure
-from .components import Components, Runs, centres, commonest, connect, faces
+from .components import Components, Runs, cavities, centres, commonest, faces
 
 BECOMES = ("background", "enclosing")
 TIES = ("first", "all")
@@ -96,20 +96,21 @@ def fill_holes(label_map: np.ndarray, structures: Sequence[Structure], voxel_vol
     smallest); another structure inside it, as a lesion in an organ, stays.
     """
     label_map = np.array(label_map, order="C")
-    runs = Runs.of(label_map)
     removed: list[Removed] = []
-    for structure in structures:
-        box = runs.box(structure.values)  # filling changes no box
-        if box is None:
-            continue
-        indices, owner = _cavities(label_map, structure, box)
-        fills = _touching(label_map, indices, owner, structure, of_it=True)
-        kept = fills[owner] != BACKGROUND  # where another structure lies between, the background is not this one's
-        indices, owner = indices[kept], owner[kept]
-        one, nothing = np.ones_like(owner), np.zeros_like(owner)
-        names = [structure.name] * len(fills)
-        removed += _listed(names, indices, one, owner, nothing, fills, voxel_volume_mm3)
-        label_map[tuple(indices.T)] = fills[owner]
+    for batch in _batches(structures):
+        runs = Runs.of(label_map)
+        for structure in batch:
+            closed, cavity = cavities(runs.only(np.isin(runs.value, structure.values)))
+            indices, run = closed.voxels()
+            empty = label_map[tuple(indices.T)] == BACKGROUND
+            indices, owner = indices[empty], cavity[run][empty]
+            fills = _touching(label_map, indices, owner, structure, of_it=True)
+            kept = fills[owner] != BACKGROUND  # where another structure lies between, the background is not this one's
+            indices, owner = indices[kept], owner[kept]
+            one, nothing = np.ones_like(owner), np.zeros_like(owner)
+            names = [structure.name] * len(fills)
+            removed += _listed(names, indices, one, owner, nothing, fills, voxel_volume_mm3)
+            label_map[tuple(indices.T)] = fills[owner]
     return Cleaned(label_map, removed)
 
 
@@ -174,7 +175,7 @@ def _clean(
     label_map = np.array(label_map, order="C")
     removed: list[Removed] = []
     runs: Runs | None = None
-    for batch in _batches(structures, becomes):
+    for batch in _batches(structures) if becomes == "background" else ([each] for each in structures):
         runs = Runs.of(label_map) if runs is None else runs
         found = Components.of(runs, batch)
         goes = np.zeros(len(found.voxels), dtype=bool)
@@ -198,35 +199,18 @@ def _clean(
     return Cleaned(label_map, removed)
 
 
-def _batches(structures: Sequence[Structure], becomes: str) -> Iterator[list[Structure]]:
-    """Structures that follow each other and cannot disturb each other, so that one look at the label map serves them all.
-
-    They share no label, and what goes becomes background, not one of the others.
-    """
+def _batches(structures: Sequence[Structure]) -> Iterator[list[Structure]]:
+    """Structures that follow each other and share no label, so that one look at the label map serves them all."""
     batch: list[Structure] = []
     taken: set[int] = set()
     for structure in structures:
-        if batch and (becomes == "enclosing" or taken & set(structure.values)):
+        if taken & set(structure.values):
             yield batch
             batch, taken = [], set()
         batch.append(structure)
         taken |= set(structure.values)
     if batch:
         yield batch
-
-
-def _cavities(
-    label_map: np.ndarray, structure: Structure, box: tuple[slice, slice, slice]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Background in the structure's cavities: indices [voxel, 3], and the number of the cavity [voxel]."""
-    # One voxel more on every side joins all that is outside to the first corner.
-    around = Runs.of(np.pad(~structure.mask(label_map[box]), 1, constant_values=True))
-    component = connect(around, np.zeros(len(around.start), dtype=int), neighbours=6)
-    enclosed = component != component[0]
-    indices, run = around.only(enclosed).voxels()
-    indices += [side.start - 1 for side in box]
-    empty = label_map[tuple(indices.T)] == BACKGROUND
-    return indices[empty], component[enclosed][run][empty]
 
 
 def _touching(

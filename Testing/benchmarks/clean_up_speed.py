@@ -42,8 +42,9 @@ def clean(label_map, labels):
 import cc3d
 def clean(label_map, labels):
     components = cc3d.connected_components(label_map, connectivity=26)
-    first = np.unique(components, return_index=True)[1]
-    sizes, label_of = np.bincount(components.ravel()), label_map.ravel()[first]
+    sizes = np.bincount(components.ravel())
+    label_of = np.zeros(len(sizes), dtype=label_map.dtype)
+    label_of[components] = label_map
     keep = np.zeros(len(sizes), dtype=label_map.dtype)
     for label in range(1, labels + 1):
         own = np.flatnonzero(label_of == label)

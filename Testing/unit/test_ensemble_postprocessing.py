@@ -158,9 +158,20 @@ def test_components_of_runs_are_those_of_voxels(label_map, neighbours):
     np.testing.assert_array_equal(first_seen, np.arange(len(first_seen)))  # numbered by their first voxels
 
 
-@given(label_maps, st.sampled_from(["keep_largest", "minimum_size"]), st.sampled_from(["background", "enclosing"]))
-def test_all_structures_at_once_are_one_after_the_other(label_map, step, becomes):
-    settings = {"becomes": becomes} | ({"minimum_mm3": 3.0} if step == "minimum_size" else {})
+@given(
+    label_maps,
+    st.sampled_from(
+        [
+            ("keep_largest", {}),
+            ("keep_largest", {"becomes": "enclosing"}),
+            ("minimum_size", {"minimum_mm3": 3.0}),
+            ("minimum_size", {"minimum_mm3": 3.0, "becomes": "enclosing"}),
+            ("fill_holes", {}),
+        ]
+    ),
+)
+def test_all_structures_at_once_are_one_after_the_other(label_map, step_and_settings):
+    step, settings = step_and_settings
     structures = [Structure("inner", (3,)), Structure("both", (2, 3)), Structure("one", (1,))]
     one_by_one, removed = label_map, []
     for structure in structures:
