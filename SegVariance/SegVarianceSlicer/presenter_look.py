@@ -40,6 +40,7 @@ class LookPresenter:
         self.show: Callable[[LookState], object] = lambda state: None
         self._on_screen: object = None
         self._ordering = CaseOrdering(session, self._ordered, lambda error: self._say(str(error)), clock)
+        session.show_layer = self.show_layer
         session.listen(self._follow)
 
     def choose_case(self, case_id: str) -> None:
@@ -78,6 +79,19 @@ class LookPresenter:
             return
         layers = tuple(replace(layer, ticked=ticked) if layer.key == key else layer for layer in self.state.layers)
         self._arrange(replace(self.state, layers=layers))
+
+    def show_layer(self, key: str) -> None:
+        """Show a layer that somebody asked for; where as many as can be told apart are shown, the last of them makes room."""
+        if self.state.arrangement == AGAINST:
+            if key != VOTE and key in {layer.key for layer in self.state.layers}:
+                self.choose_against(key)
+            return
+        hidden = {layer.key for layer in self.state.layers if not layer.ticked}
+        shown = [layer.key for layer in self.state.layers if layer.ticked]
+        if key in hidden:
+            if len(shown) == self.session.scene.most_shown:
+                self.tick(shown[-1], False)
+            self.tick(key, True)
 
     def arrange(self, arrangement: str) -> None:
         self._arrange(replace(self.state, arrangement=arrangement))

@@ -68,8 +68,8 @@ class ReviewSession:
     """The review that was confirmed and the case that is shown. Methods raise SegVarianceError and then change nothing.
 
     ``opened`` and ``votes`` are of the case on screen; ``structure`` is the name of the one that is looked at. ``scores`` are
-    those of the review's predictions against references, as far as somebody has made or opened them. ``later`` drives what
-    takes long; unless given, all of it is done at once.
+    those of the review's predictions against references, as far as somebody has made or opened them. ``show_layer`` shows a
+    layer by its key beside those that are shown. ``later`` drives what takes long; unless given, all of it is done at once.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class ReviewSession:
     ):
         self.scene, self.progress, self.later = scene, progress, later
         self.scores = ScoreTable(())
+        self.show_layer: Callable[[str], object] = lambda key: None
         self.review: Review | None = None
         self.opened: OpenCase | None = None
         self.votes: RunningVotes | None = None

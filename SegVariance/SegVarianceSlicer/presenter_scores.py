@@ -22,6 +22,7 @@ from SegVarianceLib.review.open_case import OpenCase, case_steps
 from SegVarianceLib.review.places import worst_place
 from SegVarianceLib.stats.study_statistics import statistics_steps
 
+from .presenter_review import VOTE as LAYER_OF_VOTE
 from .presenter_review import ReviewSession, structure_named
 from .state_scores import (
     EVERY,
@@ -45,7 +46,7 @@ class Places(Protocol):
     """What a click on a score asks for."""
 
     def go_to(self, case: str, structure: str, member: str) -> None:
-        """Show the slice of ``case`` in which ``member`` is worst at ``structure``; raises SegVarianceError."""
+        """Show ``member`` in the slice of ``case`` in which it is worst at ``structure``; raises SegVarianceError."""
 
 
 class WorstSlices:
@@ -67,6 +68,8 @@ class WorstSlices:
         if shown is not None and right is not None:
             place = worst_place(right, shown, structure_named(opened.labels, structure), opened.geometry)
         session.go_to(case, structure, None if place is None else place[1])
+        votes = {each.key for each in votes_scored(opened)}
+        session.show_layer(LAYER_OF_VOTE if member in votes else member)
 
     def _label_map(self, opened: OpenCase, member: str) -> np.ndarray | None:
         """Of a member, of a vote, or of an ensemble, which is read now; None where there is none."""

@@ -26,6 +26,7 @@ from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter
 from SegVarianceSlicer.presenter_look import LookPresenter
 from SegVarianceSlicer.presenter_open import OpenPresenter
 from SegVarianceSlicer.presenter_review import REFERENCE, VOTE, ReviewSession
+from SegVarianceSlicer.presenter_scores import WorstSlices
 from SegVarianceSlicer.sample import make_sample
 
 GRID = Geometry((12, 10, 8), (1.0, 2.0, 5.0), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
@@ -343,6 +344,31 @@ def test_a_seventh_layer_is_refused_with_a_sentence(tmp_path):
     module.look.tick(left, True)
     assert module.look.state.problem == "6 layers are shown already. Untick one first."
     assert module.scene.views == views
+
+
+def test_a_member_that_is_asked_for_is_shown_and_the_last_layer_makes_room(tmp_path):
+    module = Module().opened(make_sample(tmp_path / "sample", cases=1))
+    ((_, before),) = module.scene.views
+    asked = next(layer.key for layer in module.look.state.layers if not layer.ticked)
+    module.session.show_layer(asked)
+    ((_, after),) = module.scene.views
+    assert after == [*before[:-1], asked] and module.look.state.problem == ""
+    module.session.show_layer(asked)
+    module.session.show_layer("nobody")
+    assert module.scene.views == [("", after)]
+    module.look.arrange("against")
+    module.session.show_layer(before[-1])
+    assert [keys for _, keys in module.scene.views] == [[VOTE], [before[-1]]]
+
+
+def test_a_click_on_a_score_shows_that_member_at_its_worst_slice(module):
+    module.look.tick("set/c", False)
+    WorstSlices(module.session).go_to("q", "label_2", "set/c")
+    assert module.look.state.case == "q" and module.look.state.structure == "label_2"
+    assert "set/c" in module.scene.views[0][1]
+    module.look.tick(VOTE, False)
+    WorstSlices(module.session).go_to("q", "label_2", "set/vote")
+    assert VOTE in module.scene.views[0][1]
 
 
 def test_maps_follow_the_members_that_vote(module):
