@@ -117,7 +117,6 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ]
         self.layout.addStretch(1)
         scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartSaveEvent, self._remember)
         self.addObserver(scene, scene.StartCloseEvent, self._on_scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self._recall)
         self.addObserver(scene, scene.EndImportEvent, self._recall)
@@ -144,6 +143,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.training = TrainingPresenter(
             self._processes, self.environment.worker, landed=self._on_landed, settings=settings
         )
+        self._followed = self.training.state.study
 
     def enter(self):
         self._recall()
@@ -173,6 +173,9 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _tick(self):
         self.environment.tick()
         self.training.tick()
+        if self.training.state.study != self._followed:  # no event tells that a scene is going to be saved
+            self._followed = self.training.state.study
+            self._remember()
 
     def _on_vote(self):
         self.look.result_changed()
@@ -228,11 +231,10 @@ def _register_sample_data() -> None:
     )
 
 
-def _open_sample_data(source) -> list:
-    """The nodes of the first case. Made here, not downloaded: from a seed, the same voxels everywhere."""
+def _open_sample_data(source) -> None:
+    """Made here, not downloaded: from a seed, the same voxels everywhere."""
     if slicer.util.mainWindow() is not None:
         slicer.util.selectModule("SegVariance")
     widget = slicer.modules.segvariance.widgetRepresentation().self()
     widget.opening.look_into((widget.logic.sample_folder(),))
     widget.opening.confirm()
-    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")

@@ -193,6 +193,8 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         if slicer.app.layoutManager() is not None:
             look.arrange("beside")
             self.assertNotEqual(self._layout(), layout)
+        study, remembered = self.widget.training.state.study, self.widget.logic.getParameterNode
+        self._wait(lambda: remembered().study == study, "remembering the study", _AT_ONCE_S)
         self.assertTrue(slicer.util.saveScene(str(saved)))
         slicer.mrmlScene.Clear()
         self.assertIsNone(self.widget.session.opened)
@@ -201,6 +203,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         self.assertEqual((self._names(), self._layout()), (layers, layout))
         self.assertEqual(opening.state.folders, (self.widget.logic.sample_folder(),))
         self.assertIsNone(self.widget.session.opened)
+        self.assertEqual(remembered().study, study)
         self.ui["open"].confirmButton.click()
         self.assertEqual(opening.state.problems, ())
         self.assertEqual(self.widget.session.opened.case.id, "phantom_001")

@@ -78,8 +78,18 @@ def unspoken(value: Any) -> Any:
     return value.wrapped if isinstance(value, PythonQtObject) else value
 
 
+class TableItem(QtWidgets.QTableWidgetItem):
+    """Takes what PythonQt makes a QVariant of: an integer of numpy would stand in the table as an empty cell."""
+
+    def setData(self, role: int, value: Any) -> None:
+        assert isinstance(value, str | int | float), f"{value!r} is a {type(value)}, which PythonQt cannot show"
+        super().setData(role, value)
+
+
 class _Qt(types.ModuleType):
     """``qt``: all classes in one module; QObjects are made wrapped, other classes as they are."""
+
+    QTableWidgetItem = TableItem
 
     def __getattr__(self, name: str) -> Any:
         for module in (QtWidgets, QtGui, QtCore):
@@ -205,7 +215,7 @@ def install_application(folder: Path) -> Any:
     """What SegVariance.py needs beyond panels; returns the scene, whose ``parameters`` outlive the widget."""
     slicer = sys.modules["slicer"]
     slicer.mrmlScene = types.SimpleNamespace(
-        parameters={}, IsClosing=lambda: False, IsImporting=lambda: False, StartSaveEvent="StartSave",
+        parameters={}, IsClosing=lambda: False, IsImporting=lambda: False,
         StartCloseEvent="StartClose", EndCloseEvent="EndClose", EndImportEvent="EndImport",
     )  # fmt: skip
     slicer.app = types.SimpleNamespace(

@@ -70,7 +70,6 @@ def test_a_scene_that_is_opened_again_brings_back_folder_case_members_and_rule(w
     for row in (0, 3):
         widget.ensemble.tick(widget.ensemble.state.members[row].key, False)
     chosen = [member.key for member in widget.ensemble.state.members if member.ticked]
-    widget.observed["StartSave"]()
     saved = dict(application.scene.parameters)
     widget.observed["StartClose"]()
     application.scene.parameters.clear()
