@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
@@ -15,21 +16,21 @@ from ..core.files import sha256_of_file, sha256_of_json, write_json
 from ..core.labels import LabelSet
 from ..core.records import to_json
 from ..dataset.case import Case, Dataset
-from ..dataset.image_io import read_image, read_label_map, write_label_map, write_probabilities
-from ..metrics.metric import Pair, dice
-from ..metrics.overlap import confusion_matrix, overlap
+from ..dataset.image_io import read_image, write_label_map, write_probabilities
 from ..model.device import Device, open_device, peak_memory_mib
 from ..model.trained import SCHEMA, TrainedFacts, class_names, class_values, read_trained_facts, save_trained
 from ..plan.runs import Run, RunRecord
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import Configuration
+from ..plan.study_plan import AnyConfiguration, Configuration
 from ..prediction.predict import Predictor, open_predictor
 from ..training.cache import cached_case, read_cache, write_cache
 from ..training.trainer import Trainer, training_device
 from .backend import Cost, Report, jobs_at_once
+from .held_out import HeldOutProgress
 
 _REPORT_EVERY_S = 0.5
 _CHECKPOINT_EVERY_S = 60.0
+_WEIGHTS_BYTES = 8 * 2**20
 _CHECKPOINTS_PER_RUN = 20
 """A kill loses at most a twentieth of a run, and at most a minute."""
 
@@ -37,8 +38,11 @@ _CHECKPOINTS_PER_RUN = 20
 class Builtin:
     """Residual U-Nets of ``model.network``, trained by ``training.trainer``."""
 
-    def measure(self, dataset: Dataset, configuration: Configuration, device: str, threads: int) -> Cost:
-        """Time training steps and one prediction on the first cases, alone on the machine."""
+    def measure(
+        self, dataset: Dataset, configuration: AnyConfiguration, device: str, threads: int, cache: Path
+    ) -> Cost:
+        """Time training steps and one prediction on the first cases, alone on the machine; ``cache`` is not used."""
+        configuration = _own(configuration)
         opened = open_device(device, threads)
         cases = [cached_case(case, dataset.labels, configuration.preprocessing) for case in dataset.cases[:2]]
         trainer = Trainer(cases, configuration.network, configuration.training, 0, opened)
@@ -47,12 +51,12 @@ class Builtin:
         predictor = Predictor(facts, [trainer.average.eval], opened)
         volume = read_image(dataset.cases[0].images)
         case_s = min(_timed(lambda: predictor.predict(volume, keep_probabilities=False)) for _ in range(2))
-        return Cost(opened.kind, min(steps[3:]), case_s)
+        return Cost(opened.kind, min(steps[3:]), case_s, _WEIGHTS_BYTES)
 
     def train_and_predict(self, study: StudyFolder, run: Run, report: Report, should_stop: Callable[[], bool]) -> bool:
         """Train, save the weights, predict the held-out cases, write ``run.json``; each part is skipped where it is done."""
         started = time.perf_counter(), time.process_time()
-        plan, configuration = study.plan, study.plan.configuration(run.configuration)
+        plan, configuration = study.plan, _own(study.plan.configuration(run.configuration))
         device = training_device(open_device(plan.device, plan.threads_per_run), configuration.network)
         resumed = study.checkpoint(run).exists() or study.weights(run).exists()
         inputs = study.run_inputs(run)
@@ -109,6 +113,14 @@ class Builtin:
         return True
 
 
+def _own(configuration: AnyConfiguration) -> Configuration:
+    if not isinstance(configuration, Configuration):
+        raise SegVarianceError(
+            f"Configuration {configuration.name!r} holds a recipe of nnU-Net: its backend is 'nnunet'."
+        )
+    return configuration
+
+
 def _train_to_end(trainer: Trainer, save: Callable[[], None], report: Report, should_stop: Callable[[], bool]) -> bool:
     """All remaining steps, with checkpoints; False after a checkpoint if asked to stop."""
     steps = trainer.plan.steps
@@ -161,25 +173,13 @@ def _predict_held_out(
 ) -> bool:
     """Predict every held-out case that has no prediction yet; False if asked to stop."""
     predictor = open_predictor([study.weights(run)], device)
-    held_out = study.folds[run.fold].held_out
-    scores: list[float] = []
-    for done, case_id in enumerate(held_out):
+    progress = HeldOutProgress(study, run, report)
+    for case_id in study.folds[run.fold].held_out:
         if should_stop():
             return False
-        case, path = study.case(case_id), study.prediction(run, case_id)
-        if not path.exists():
-            _predict_case(predictor, study, run, case)
-        reference = read_label_map(study.reference(case_id)).array
-        score = _case_dice(read_label_map(path).array, reference, study.labels)
-        scores += [] if score is None else [score]
-        so_far = _mean(scores)
-        report(
-            "predicted",
-            case=case_id,
-            done=done + 1,
-            of=len(held_out),
-            dice=None if so_far is None else round(so_far, 4),
-        )
+        if not study.prediction(run, case_id).exists():
+            _predict_case(predictor, study, run, study.case(case_id))
+        progress.predicted(case_id)
     return True
 
 
@@ -191,18 +191,6 @@ def _predict_case(predictor: Predictor, study: StudyFolder, run: Run, case: Case
         write_probabilities(path, prediction.probabilities, volume.geometry, names, like=case.images[0])
     # The label map last: where it lies, the case is done.
     write_label_map(study.prediction(run, case.id), prediction.label_map, volume.geometry, like=case.images[0])
-
-
-def _case_dice(label_map: np.ndarray, reference: np.ndarray, labels: LabelSet) -> float | None:
-    """Mean Dice over the structures that reference or prediction has; None if there is none. For the progress display;
-    ``evaluation`` makes the scores."""
-    if labels.ignore_value is not None:
-        counted = reference != labels.ignore_value
-        reference, label_map = reference * counted, label_map * counted
-    values = class_values(labels)
-    counts = confusion_matrix(reference, label_map, values)
-    found = [dice(Pair(overlap(counts, values, structure), None)) for structure in labels.structures]
-    return _mean([value for value in found if value is not None])
 
 
 def _is_trained(study: StudyFolder, run: Run, key: str) -> bool:
@@ -230,7 +218,3 @@ def _timed(work: Callable[[], object]) -> float:
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None

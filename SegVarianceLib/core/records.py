@@ -60,7 +60,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        return _value(next(option for option in arguments if option is not type(None)), value, where)
+        options = [option for option in arguments if option is not type(None)]
+        return _value(min(options, key=lambda option: _differing_names(option, value)), value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)
     if origin is dict and isinstance(value, dict):
@@ -70,6 +71,13 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise SegVarianceError(f"{where}: expected {getattr(hint, '__name__', hint)}, found {value!r}.")
+
+
+def _differing_names(option: Any, value: Any) -> int:
+    """How many fields a dataclass and a value do not share, which tells the dataclasses of a union apart."""
+    if not is_dataclass(option) or not isinstance(value, dict):
+        return 0
+    return len(value.keys() ^ {field.name for field in fields(option)})
 
 
 def _tuple(arguments: tuple, value: Any, where: str) -> tuple:

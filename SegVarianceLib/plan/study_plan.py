@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.errors import SegVarianceError
 from ..core.files import read_json, safe_name, write_json
 from ..core.records import from_json, to_json
+from .nnunet_plan import NnunetConfiguration
 
 SCHEMA = 1
 NORMALISATIONS = ("z_score", "z_score_nonzero", "ct")
@@ -107,6 +108,9 @@ class Configuration:
     training: TrainingPlan
 
 
+AnyConfiguration = Configuration | NnunetConfiguration
+
+
 @dataclass(frozen=True)
 class StudyPlan:
     """Configurations x folds x seeds on one dataset with one split, and what is made of the predictions."""
@@ -118,7 +122,7 @@ class StudyPlan:
     split: str
     split_seed: int
     seeds: tuple[int, ...]
-    configurations: tuple[Configuration, ...]
+    configurations: tuple[AnyConfiguration, ...]
     device: str
     threads_per_run: int
     keep_probabilities: bool
@@ -131,7 +135,7 @@ class StudyPlan:
             if not found or len(set(found)) < len(found):
                 raise ValueError(f"expected at least one {what}, each once, found {list(found)}.")
 
-    def configuration(self, name: str) -> Configuration:
+    def configuration(self, name: str) -> AnyConfiguration:
         """Raises SegVarianceError where the plan has none of that name."""
         for configuration in self.configurations:
             if configuration.name == name:

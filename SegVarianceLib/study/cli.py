@@ -154,6 +154,13 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
         "--tolerance-mm", type=float, default=_defaults.tolerance_mm, help="tolerance of the surface Dice"
     )
     plan.add_argument("--title", default=None, help="headline of the report")
+    plan.add_argument("--backend", default=_defaults.backend, choices=("builtin", "nnunet"), help="what trains")
+    plan.add_argument("--nnunet-python", default=None, help="Python of the environment that has nnunetv2 2.8")
+    plan.add_argument(
+        "--nnunet-configuration", default=_defaults.nnunet_configuration, help="2d, 3d_fullres, 3d_lowres"
+    )
+    plan.add_argument("--nnunet-planner", default=_defaults.nnunet_planner, help="for example nnUNetPlannerResEncM")
+    plan.add_argument("--nnunet-no-mirroring", action="store_true", help="neither in training nor in prediction")
     _add_json(plan)
 
     run = _command(commands, "run", commands_study.run, aliases=["resume"])

@@ -14,6 +14,7 @@ from ..dataset.checks import check_dataset
 from ..dataset.dataset_json import open_dataset
 from ..dataset.phantom import make_phantom
 from ..evaluation.score_table import ScoreTable
+from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.study_folder import StudyFolder
 from ..stats.study_statistics import study_statistics
 from .facts import recipe_in_words, split_in_words
@@ -83,6 +84,11 @@ def plan(arguments: Namespace) -> int:
         clean_up=arguments.clean_up,
         tolerance_mm=arguments.tolerance_mm,
         title=arguments.title,
+        backend=arguments.backend,
+        nnunet_python=arguments.nnunet_python,
+        nnunet_configuration=arguments.nnunet_configuration,
+        nnunet_planner=arguments.nnunet_planner,
+        nnunet_mirroring=not arguments.nnunet_no_mirroring,
     )
     with progress_bar() as progress:
         study, estimate = plan_study(Path(arguments.dataset), Path(arguments.study), wishes, progress)
@@ -160,13 +166,16 @@ def _print_plan(study: StudyFolder, estimate: Estimate) -> None:
             "Time",
             f"about {duration_text(estimate.run_s)} a training ({estimate.seconds_per_step:.3f} s a step, measured), {duration_text(estimate.study_s)} in all",
         ),
-        (
-            "Memory",
-            f"cases take {estimate.cache_gib:.2f} GiB a training, in RAM if 40 % of what is free holds them, else on disk",
-        ),
+        *([] if isinstance(configuration, NnunetConfiguration) else [("Memory", _memory_in_words(estimate))]),
         ("Disk", f"about {estimate.disk_gib:.2f} GiB of {estimate.free_gib:.0f} GiB free"),
     ]
     for label, text in lines:
         out.print(f"  {label:<10} {text}", markup=False)
     for warning in estimate.warnings:
         out.print(f"  Note       {warning}", markup=False)
+
+
+def _memory_in_words(estimate: Estimate) -> str:
+    return (
+        f"cases take {estimate.cache_gib:.2f} GiB a training, in RAM if 40 % of what is free holds them, else on disk"
+    )

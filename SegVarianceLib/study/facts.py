@@ -5,9 +5,10 @@ from __future__ import annotations
 from statistics import median
 
 from ..core.files import read_json
+from ..plan.nnunet_plan import NnunetConfiguration, NnunetTrainingPlan
 from ..plan.runs import RunRecord
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import Configuration
+from ..plan.study_plan import AnyConfiguration
 
 
 def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
@@ -36,7 +37,9 @@ def split_in_words(study: StudyFolder) -> str:
     return f"{len(study.folds)}-fold cross-validation; every case is predicted once per seed, by the fold that never saw it"
 
 
-def recipe_in_words(configuration: Configuration) -> str:
+def recipe_in_words(configuration: AnyConfiguration) -> str:
+    if isinstance(configuration, NnunetConfiguration):
+        return _nnunet_in_words(configuration.training)
     network, training = configuration.network, configuration.training
     spacing = " x ".join(f"{mm:g}" for mm in configuration.preprocessing.spacing_zyx_mm)
     patch = " x ".join(map(str, network.patch_zyx))
@@ -45,6 +48,13 @@ def recipe_in_words(configuration: Configuration) -> str:
     return (
         f"residual U-Net with {len(network.channels)} levels at {spacing} mm, patches of {patch} voxels, "
         f"{training.steps} steps of {training.batch_size} patches, mirrored axes: {mirrored}"
+    )
+
+
+def _nnunet_in_words(training: NnunetTrainingPlan) -> str:
+    return (
+        f"nnU-Net {training.nnunetv2}, {training.configuration} as its {training.planner} plans it, {training.epochs} epochs "
+        f"of {training.steps_per_epoch} steps, mirroring {'on' if training.mirroring else 'off'}, seeded at every step"
     )
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..backends.backend import Cost, jobs_at_once
 from ..core.errors import Problem, SegVarianceError
 from ..core.files import safe_name, write_json
+from ..core.labels import LabelSet
 from ..core.records import to_json
 from ..dataset.case import Dataset
 from ..dataset.checks import require_clean
@@ -20,20 +23,22 @@ from ..dataset.fingerprint import Fingerprint, take_fingerprint
 from ..dataset.splits import read_groups, split
 from ..ensemble.postprocessing import CLEAN_UP
 from ..metrics.metric import METRICS
+from ..plan.nnunet_plan import EPOCH_STEPS, NnunetConfiguration, NnunetTrainingPlan, epochs_of_steps
 from ..plan.planning import plan_configuration
 from ..plan.study_folder import StudyDataset, StudyFolder
-from ..plan.study_plan import SCHEMA, Configuration, StudyPlan
+from ..plan.study_plan import SCHEMA, AnyConfiguration, StudyPlan
 
-_WEIGHTS_BYTES = 8 * 2**20
 _COMPRESSED_SHARE = 0.3
 """Rough size of label and probability maps on disk against their voxels; most of them are background."""
 
+_NNUNET_EPOCHS = re.compile(r"\s*(\d+)\s*epochs?(?:\s+of\s+(\d+)\s*steps?)?\s*")
 _BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|min(?:utes?)?)\s*")
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user chooses; all else follows from the data. ``budget`` is "2000 steps", "50 epochs" or "5 minutes"."""
+    """What the user chooses; all else follows from the data. ``budget`` is "2000 steps", "50 epochs" or "5 minutes"; for
+    backend ``nnunet``, of which the last four fields speak, also "50 epochs of 100 steps"."""
 
     seeds: int = 10
     first_seed: int = 0
@@ -49,6 +54,11 @@ class Wishes:
     clean_up: str = "keep_largest"
     tolerance_mm: float = 1.0
     title: str | None = None
+    backend: str = "builtin"
+    nnunet_python: str | None = None
+    nnunet_configuration: str = "3d_fullres"
+    nnunet_planner: str = "ExperimentPlanner"
+    nnunet_mirroring: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
     from ..backends.catalog import BACKENDS  # torch takes seconds to load; only planning and training need it
 
     _check_wishes(wishes)
+    backend = BACKENDS.function(wishes.backend)()
+    nnunet = nnunet_draft(wishes) if wishes.backend == "nnunet" else None
     dataset = open_dataset(folder)
     warnings = require_clean(dataset, lambda done, of: progress("Checking cases", done, of))
     groups = None if wishes.groups is None else read_groups(wishes.groups, wishes.group_column)
@@ -92,12 +104,17 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
     fingerprint = take_fingerprint(dataset, lambda done, of: progress("Measuring cases", done, of))
 
     progress("Timing a few training steps", 0, 1)
-    draft = plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps=1)
-    cost = BACKENDS.function(draft.backend)().measure(dataset, draft, wishes.device, wishes.threads_per_run)
+    draft = nnunet or plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps=1)
+    cache = study.cache(wishes.configuration)
+    cost = backend.measure(dataset, draft, wishes.device, wishes.threads_per_run, cache)
     progress("Timing a few training steps", 1, 1)
-    smallest = min(len(fold.training) for fold in folds)
-    steps = steps_of_budget(wishes.budget, cost.seconds_per_step, draft.training.batch_size, smallest)
-    configuration = plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps)
+    configuration: AnyConfiguration
+    if isinstance(draft, NnunetConfiguration):
+        configuration = with_schedule(draft, wishes.budget, cost.seconds_per_step)
+    else:
+        smallest = min(len(fold.training) for fold in folds)
+        steps = steps_of_budget(wishes.budget, cost.seconds_per_step, draft.training.batch_size, smallest)
+        configuration = plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps)
     plan = StudyPlan(
         schema=SCHEMA,
         title=wishes.title or f"{dataset.name}: {wishes.seeds} seeds, {wishes.split}",
@@ -120,8 +137,47 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
         write_json(study.patients_path, {case.id: groups[case.id] for case in dataset.cases})
     plan.write(study.plan_path)  # last: a folder with a plan is a study
     held_out = sum(len(fold.held_out) for fold in folds)
-    estimate = _estimate(plan, len(folds), held_out, configuration, cost, fingerprint, study.root, warnings)
+    estimate = _estimate(plan, len(folds), held_out, cost, fingerprint, dataset.labels, study.root, warnings)
     return study, estimate
+
+
+def nnunet_draft(wishes: Wishes) -> NnunetConfiguration:
+    """nnU-Net's recipe, its schedule still its own.
+
+    Raises:
+        SegVarianceError: the Python is missing, or has not the versions that this backend needs.
+    """
+    from ..backends.nnunet_process import PYTHON_VARIABLE, versions
+
+    python = wishes.nnunet_python or os.environ.get(PYTHON_VARIABLE) or sys.executable
+    found = shutil.which(python) or python
+    nnunetv2, torch = versions(found)
+    training = NnunetTrainingPlan(
+        configuration=wishes.nnunet_configuration,
+        planner=wishes.nnunet_planner,
+        epochs=1,
+        steps_per_epoch=EPOCH_STEPS,
+        mirroring=wishes.nnunet_mirroring,
+        python=str(Path(found).absolute()),
+        nnunetv2=nnunetv2,
+        torch=torch,
+    )
+    return NnunetConfiguration(wishes.configuration, "nnunet", training)
+
+
+def with_schedule(draft: NnunetConfiguration, budget: str, seconds_per_step: float) -> NnunetConfiguration:
+    """The recipe with the epochs that a budget means: "50 epochs" are nnU-Net's own, of 250 steps each.
+
+    Raises:
+        SegVarianceError: as steps_of_budget.
+    """
+    if match := _NNUNET_EPOCHS.fullmatch(budget):
+        epochs, each = int(match[1]), int(match[2] or EPOCH_STEPS)
+    else:
+        epochs, each = epochs_of_steps(steps_of_budget(budget, seconds_per_step, 1, 1))
+    if epochs < 1 or each < 1:
+        raise SegVarianceError(f"Budget {budget!r} is less than one training step. Give more.")
+    return replace(draft, training=replace(draft.training, epochs=epochs, steps_per_epoch=each))
 
 
 def steps_of_budget(budget: str, seconds_per_step: float, batch_size: int, training_cases: int) -> int:
@@ -151,7 +207,8 @@ def _check_wishes(wishes: Wishes) -> None:
     safe_name(wishes.configuration, "configuration name")
     CLEAN_UP.facts(wishes.clean_up)
     METRICS.settings("surface_dice", {"tolerance_mm": wishes.tolerance_mm})
-    steps_of_budget(wishes.budget, 1e-3, 1, 10**6)
+    if wishes.backend != "nnunet" or not _NNUNET_EPOCHS.fullmatch(wishes.budget):
+        steps_of_budget(wishes.budget, 1e-3, 1, 10**6)
     if wishes.seeds < 1 or wishes.threads_per_run < 1 or wishes.first_seed < 0:
         raise SegVarianceError("Give at least one seed and one thread, and a first seed of 0 or more.")
 
@@ -175,20 +232,20 @@ def _estimate(
     plan: StudyPlan,
     folds: int,
     held_out: int,
-    configuration: Configuration,
     cost: Cost,
     fingerprint: Fingerprint,
+    labels: LabelSet,
     root: Path,
     warnings: list[Problem],
 ) -> Estimate:
-    runs, steps = len(plan.seeds) * folds, configuration.training.steps
+    runs, steps = len(plan.seeds) * folds, plan.configurations[0].training.steps
     jobs = min(runs, jobs_at_once(plan.threads_per_run, plan.device))
     run_s = steps * cost.seconds_per_step + held_out / folds * cost.seconds_per_case
     # A case has as many voxels on its own grid as it has millimetres: near enough for a forecast.
     voxels = fingerprint.voxels_total / len(fingerprint.cases)
-    maps = 1 + (configuration.network.out_channels if plan.keep_probabilities else 0)
+    maps = 1 + (1 + len(labels.foreground_values) if plan.keep_probabilities else 0)
     cache = fingerprint.voxels_total * (2 * len(fingerprint.channels) + 1)  # float16 channels, uint8 classes
-    disk = cache + runs * _WEIGHTS_BYTES + len(plan.seeds) * held_out * voxels * maps * _COMPRESSED_SHARE
+    disk = cache + runs * cost.weights_bytes + len(plan.seeds) * held_out * voxels * maps * _COMPRESSED_SHARE
     return Estimate(
         runs=runs,
         steps=steps,
