@@ -14,12 +14,12 @@ from .style import STYLE
 from .svg import AXIS_HEIGHT, WIDTH, Scale, axis, box, diamond, dot, figure, label
 from .tables import Cell, Table, columns
 
-_NAMES = 118.0
-_ROW, _HEAD, _TOP = 20.0, 26.0, 8.0
+_NAMES, _LONGEST_NAME = 152.0, 22
+_ROW, _HEAD, _TOP = 20.0, 26.0, 2.0
 
 
 def region_plot(found: RegionSteps) -> Markup:
-    """One block a label: its region's Dice, and what each region painted over it takes.
+    """One block a label: its region's Dice, and what each region that is painted over it, and so taken away, costs.
 
     Grey is the part that the same wrong voxels take because less is left; the colour is the part of wrong voxels that came.
     """
@@ -31,7 +31,7 @@ def region_plot(found: RegionSteps) -> Markup:
     y = _TOP
     for chain in chains:
         parts.append(element("g", *_block(chain, x, y), class_=colour_of(str(chain[0].value))))
-        y += _HEAD + _ROW * len(chain)
+        y += _HEAD + _ROW * len(chain) + 6
     legend = [
         box(10, y + 7, 30, y + 15, "plain"),
         label("the same errors in what is left", 36, y + 16, "start", "quiet"),
@@ -45,7 +45,7 @@ def region_plot(found: RegionSteps) -> Markup:
 
 def write_region_plot(path: Path, found: RegionSteps) -> None:
     """The plot as an SVG file that needs nothing else."""
-    style = f"<style>{STYLE}svg {{ font-family: system-ui, sans-serif; background: var(--paper) }}</style>"
+    style = f"<style>{STYLE}svg {{ font-family: system-ui, sans-serif; background: var(--paper) }} svg.plot {{ max-width: none }}</style>"
     opening, rest = region_plot(found).split(">", 1)
     write_text(path, f'{opening} xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH:.0f}">{style}{rest}\n')
 
@@ -119,8 +119,8 @@ def _block(chain: tuple[LabelStep, ...], x: Scale, top: float) -> list[Markup]:
     before: float | None = None
     for row, step in enumerate(chain):
         y = top + _HEAD + _ROW * (row + 0.5)
-        words = f"region {step.region}" if step is first else f"after {step.painted_region}"
-        parts.append(label(words, _NAMES - 10, y + 4, "end", "quiet"))
+        words = step.region if step is first else f"\N{MINUS SIGN} {step.painted_region}"
+        parts.append(label(_shortened(words), _NAMES - 10, y + 4, "end", "quiet"))
         if step.dice is None:
             parts.append(label("absent", x.left, y + 4, "start", "quiet"))
         else:
@@ -157,8 +157,8 @@ def _of_chain(chain: tuple[LabelStep, ...]) -> str:
     return (
         f"{begins} and ends at {last.dice:.3f} when {painted} {'is' if len(chain) == 2 else 'are'} painted over it: {volume:+.3f} "
         f"because the same wrong voxels weigh more in {last.reference_ml:.3g} ml than in {first.reference_ml:.3g} ml, "
-        f"{errors:+.3f} from wrong voxels that come with the inner border. {_boundary(first, last)}"
-    )
+        f"{errors:+.3f} from wrong voxels that {'come' if errors <= 0 else 'go'} with what is painted over it. {_boundary(first, last)}"
+    ).strip()
 
 
 def _boundary(first: LabelStep, last: LabelStep) -> str:
@@ -178,6 +178,10 @@ def _losses(found: RegionSteps) -> list[str]:
             name = "the background" if to == BACKGROUND else f"label {to}"
             sentences.append(f"Label {value} loses most to {name}: {lost.max():.3g} of {whole:.3g} ml.")
     return sentences
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _number(dice: float | None) -> str:

@@ -18,7 +18,7 @@ from ..ensemble.regions import Reconstruction
 from ..evaluation.region_steps import RegionSteps, mean_steps, region_steps
 from ..report.region_plot import cross_table, region_sentences, region_step_table, write_region_plot
 from ..report.tables import write_tables
-from ..review.description import Review
+from ..review.description import Review, ReviewMember
 from ..review.open_case import OpenCase, read_case
 from ..review.opening import open_review
 from ..review.regions_of_case import reconstruction_of
@@ -72,7 +72,10 @@ def _rebuild(review: Review, labels: LabelSet, arguments: Namespace) -> None:
     with progress_bar() as progress:
         for done, case in enumerate(review.cases):
             progress("Rebuilding labels", done, len(review.cases))
-            opened = read_case(review, case.id)
+            chosen = _members(review, case.id, arguments.member)
+            if not chosen:
+                continue
+            opened = read_case(review, case.id, chosen)
             rebuilt = reconstruction_of(opened, labels, probabilities=arguments.probabilities)
             for name, threshold in thresholds.items():
                 rebuilt.set_threshold(name, threshold)
@@ -90,6 +93,17 @@ def _rebuild(review: Review, labels: LabelSet, arguments: Namespace) -> None:
             out.print(f"  - {sentence}", markup=False)
     if arguments.output is not None:
         _write(Path(arguments.output), labels, thresholds, found)
+
+
+def _members(review: Review, case_id: str, names: list[str]) -> tuple[ReviewMember, ...]:
+    """Those that have the case, of the members and ensembles that are named; all members where none is."""
+    if not names:
+        return review.members_of(case_id)
+    every = {each.key: each for each in (*review.members, *review.ensembles)}
+    by_name = {**{each.name: each for each in every.values()}, **every}
+    if unknown := [name for name in names if name not in by_name]:
+        raise SegVarianceError(f"There is no member {unknown[0]!r}. There are: {', '.join(every)}.")
+    return tuple(by_name[name] for name in names if case_id in by_name[name].files)
 
 
 def _tell(case_id: str, opened: OpenCase, rebuilt: Reconstruction, probabilities: bool) -> None:

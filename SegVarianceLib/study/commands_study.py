@@ -13,6 +13,7 @@ from ..core.records import to_json
 from ..dataset.checks import check_dataset
 from ..dataset.dataset_json import open_dataset
 from ..dataset.phantom import make_phantom
+from ..dataset.region_checks import described
 from ..evaluation.score_table import ScoreTable
 from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.study_folder import StudyFolder
@@ -58,6 +59,8 @@ def check(arguments: Namespace) -> int:
     else:
         for problem in problems:
             out.print(f"{'problem' if problem.fatal else 'note'}  {problem}", markup=False)
+        for sentence in described(dataset.labels):
+            out.print(f"regions  {sentence}", markup=False)
         structures = ", ".join(structure.name for structure in dataset.labels.structures)
         out.print(
             f"{dataset.name}: {len(dataset.cases)} cases, {' + '.join(dataset.channels)}, {structures}. ",
