@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import find_objects
 
-from ..core.arrays import values_present
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet, Structure
 from ..core.stepwise import result_of
@@ -120,11 +119,14 @@ def score_against(
     """
     labels = labels or opened.labels
     scored = members_scored(opened)
-    of_one = len(labels.structures)
+    members_done = 0
 
     def step_done(step: tuple[int, int]) -> None:
-        if progress is not None and step[0] % of_one == 0:
-            progress(step[0] // of_one, len(scored))
+        nonlocal members_done
+        if step[0] // len(labels.structures) > members_done:
+            members_done += 1
+            if progress is not None:
+                progress(members_done, len(scored))
 
     return ScoreTable(result_of(score_steps(opened, scored, reference, tolerance_mm, labels), step_done))
 
@@ -135,11 +137,13 @@ def score_steps(
     """``score_against`` of whoever is ``scored``, a structure at a time: yields how many are done and of how many."""
     wanted = len(scored) * len(labels.structures)
     counted = None if labels.ignore_value is None else reference != labels.ignore_value
+    done, scores = 0, list[Score]()
+    yield done, wanted
     right = _Drawn.of(reference, labels, "reference")
-    scores: list[Score] = []
-    done = 0
     for each in scored:
+        yield done, wanted
         drawn = _Drawn.of(each.label_map(), labels, each.key)
+        yield done, wanted
         for structure in labels.structures:
             part = right.around(structure, drawn)
             masks = right.mask(structure, part, counted), drawn.mask(structure, part, counted)
@@ -153,23 +157,24 @@ def score_steps(
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A label map and the box of each of its values, in the order 1, 2 and so on; None where a value is absent."""
+    """A label map and the box of each of its values."""
 
     label_map: np.ndarray
-    boxes: Sequence[_Box | None]
+    boxes: Mapping[int, _Box]
 
     @classmethod
     def of(cls, label_map: np.ndarray, labels: LabelSet, what: str) -> _Drawn:
-        if unknown := set(values_present(label_map)) - labels.known_values:
+        boxes = {value: box for value, box in enumerate(find_objects(label_map), start=1) if box is not None}
+        if unknown := boxes.keys() - labels.known_values:
             raise SegVarianceError(
                 f"The {what} holds the label values {sorted(unknown)}, expected only {sorted(labels.known_values)}. "
                 "Mend the label map or the dataset's list of labels."
             )
-        return cls(label_map, find_objects(label_map, max_label=max(labels.foreground_values)))
+        return cls(label_map, boxes)
 
     def around(self, structure: Structure, other: _Drawn) -> _Box:
         """The part of the image outside which neither has the structure."""
-        boxes = [box for one in (self, other) for value in structure.values if (box := one.boxes[value - 1])]
+        boxes = [box for one in (self, other) for value in structure.values if (box := one.boxes.get(value))]
         sides = [slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*boxes, strict=True)]
         return (sides[0], sides[1], sides[2]) if sides else _NOTHING
 

@@ -51,9 +51,13 @@ def read_case(
         SegVarianceError: no such case, nobody has it, or a file cannot be read.
     """
 
+    read = 0
+
     def step_done(step: tuple[int, int]) -> None:
-        if progress is not None:
+        nonlocal read
+        if progress is not None and step[0] > read:
             progress(*step)
+        read = step[0]
 
     return result_of(case_steps(review, case_id, members), step_done)
 
@@ -76,6 +80,7 @@ def case_steps(
         next(packing)
         yield done, len(every)
     maps = result_of(packing)
+    yield len(files), len(every)  # packing takes as long as reading
     reference = next(arrays, None)
     if reference is not None:
         yield len(every), len(every)

@@ -75,6 +75,7 @@ def recipe_steps(
     """
     members = [member for member in review.members_of(case_id) if member.key in recipe.members]
     opened = yield from translated(case_steps(review, case_id, members), lambda step: _READING * step[0] / step[1])
+    yield _READING
     result = combine(recipe.rule, opened, RunningVotes(opened.maps))
     for done, cleaned in enumerate(recipe.cleaned):
         yield _READING + (1 - _READING) * (done + 1) / (len(recipe.cleaned) + 1)
