@@ -22,7 +22,7 @@ from .running_votes import RunningVotes
 
 
 class MapFacts(NamedTuple):
-    """A kind of map: ``reads`` is ``"labels"`` or ``"probabilities"``; ``low`` to ``high`` is a window that never saturates."""
+    """A kind of map: ``reads`` is ``"labels"`` or ``"probabilities"``; ``low`` to ``high`` is the window to show it in."""
 
     id: str
     title: str

@@ -131,7 +131,9 @@ def _plots(content: ReportContent, configurations: Sequence[Sequence[SeedStudy]]
         parts += [
             element("h2", f"{title}: {first.metric.title}, {len(first.seeds)} seeds, {len(first.cases)} cases"),
             plot_sections(studies, curves, scales, colour_of, first.configuration in compared),
-            failure_section([p for p in content.failure_predictions if p.configuration == first.configuration], colour_of),
+            failure_section(
+                [p for p in content.failure_predictions if p.configuration == first.configuration], colour_of
+            ),
         ]
     return parts
 

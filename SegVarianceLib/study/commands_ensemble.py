@@ -35,6 +35,9 @@ from .commands_folders import images_in
 from .terminal import out, progress_bar
 from .uncertainty import groups_of, map_path, write_uncertainty
 
+_NAMES = ("first", "second", "without", "configuration", "structure")
+"""Columns of names, which no narrow terminal may cut."""
+
 Row = tuple[object, ...]
 Key = tuple[str, str]
 
@@ -140,8 +143,8 @@ def _difference_table(rows: Sequence[Difference]) -> Table:
     """Each pair: voxels with another label in all cases together, and the mean Dice of each structure."""
     structures = [name for name in dict.fromkeys(row.structure for row in rows) if name != ANY_LABEL]
     table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim", title="Rules against each other")
-    for column in ("", "", "voxels that differ", "ml", *(f"Dice {name}" for name in structures)):
-        table.add_column(escape(column), header_style="dim", overflow="fold")
+    for column in ("first", "second", "voxels that differ", "ml", *(f"Dice {name}" for name in structures)):
+        table.add_column(escape(column), header_style="dim", no_wrap=column in _NAMES)
     for pair in dict.fromkeys((row.first, row.second) for row in rows):
         mine = [row for row in rows if (row.first, row.second) == pair]
         whole = [row for row in mine if row.structure == ANY_LABEL]
@@ -159,7 +162,7 @@ def _influence_table(rows: Sequence[Influence], rule: str) -> Table:
     judged = any(row.reference_with is not None for row in rows)
     heads = (f"{name}: without, with all, to the reference" if judged else f"Dice {name}" for name in structures)
     for column in ("without", "voxels that change", *heads):
-        table.add_column(escape(column), header_style="dim", overflow="fold")
+        table.add_column(escape(column), header_style="dim", no_wrap=column in _NAMES)
     for member in dict.fromkeys(row.member for row in rows):
         mine = [row for row in rows if row.member == member]
         cells = []
@@ -175,8 +178,8 @@ def _number_table(found: UncertaintyTable) -> Table:
     """Means over cases of the measures that say most."""
     table = Table(box=None, pad_edge=False)
     shown = ("mean_pairwise_dice", "dice_to_vote", "dice_to_reference", "volume_cv", "ece")
-    for column in ("", "", *(name.replace("_", " ") for name in shown)):
-        table.add_column(escape(column), header_style="dim", overflow="fold")
+    for column in ("configuration", "structure", *(name.replace("_", " ") for name in shown)):
+        table.add_column(escape(column), header_style="dim", no_wrap=column in _NAMES)
     for key in dict.fromkeys((row.configuration, row.structure) for row in found.rows):
         mine = [row for row in found.rows if (row.configuration, row.structure) == key]
         table.add_row(*map(escape, key), *(_mean(row.value for row in mine if row.measure == name) for name in shown))
@@ -197,6 +200,6 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _label_map_ending(files: dict[str, Path]) -> str:
-    """Label maps are written in the members' own format; from vector NRRD probabilities, as NIfTI."""
+    """Label maps are written in the members' own format; from probabilities, which are NRRD, as NRRD."""
     first = next(iter(files.values()), Path("none.nii.gz")).name
     return next((ending for ending in (".nii.gz", ".nii", ".mha") if first.endswith(ending)), ".nrrd")
