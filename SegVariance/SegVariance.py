@@ -128,8 +128,8 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._timer.start()
 
     def _make_presenters(self):
-        self._scene = ReviewScene(slicer.mrmlScene, slicer.app.applicationLogic())
-        self.session = ReviewSession(self._scene, _show_progress, _later)
+        scene = ReviewScene(slicer.mrmlScene, slicer.app.applicationLogic())
+        self.session = ReviewSession(scene, _show_progress, _later)
         self.opening, self.look = OpenPresenter(self.session), LookPresenter(self.session)
         self.ensemble = EnsemblePresenter(self.session, self._on_vote)
         self._presenters = ReviewPresenters(self.session, self.opening, self.ensemble)
@@ -144,9 +144,6 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._processes, self.environment.worker, landed=self._on_landed, settings=settings
         )
         self._followed = self.training.state.study
-
-    def enter(self):
-        self._recall()
 
     def cleanup(self):
         """The module is reloaded or the application ends; trainings go on by themselves."""
