@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ..core.arrays import slabs
+
 
 class RegionPatterns:
     """``numbers`` [z, y, x] and ``table`` bool [pattern, region]: region r holds a voxel where ``table[number, r]``.
@@ -30,6 +32,13 @@ class RegionPatterns:
         self.numbers = numbers
         self.table = table
         self._number_of = {row.tobytes(): number for number, row in enumerate(table)}
+
+    def looked_up(self, meaning: np.ndarray) -> np.ndarray:
+        """``meaning[number]`` of every voxel, [z, y, x], from one value a pattern."""
+        found = np.empty(self.numbers.shape, dtype=meaning.dtype)
+        for slab in slabs(found.shape):  # else the numbers are copied as 8-byte indices, all at once
+            np.take(meaning, self.numbers[slab], out=found[slab], mode="clip")
+        return found
 
     def toggle(self, places: np.ndarray, region: int) -> tuple[np.ndarray, np.ndarray]:
         """Put the voxels at flat indices ``places`` into a region, or out of it; their numbers [n] before and after."""

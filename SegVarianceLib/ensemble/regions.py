@@ -7,7 +7,7 @@ the i-th declared region is strictly above its threshold, ``regions_class_order[
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Reconstruction:
         self._probabilities: np.ndarray | None = None
         self._steps = 1
         self.reference_values: tuple[int, ...] = (BACKGROUND,)
-        self._reference: np.ndarray | None = None
+        self.reference: np.ndarray | None = None
         if reference is not None:
             self._take_reference(reference)
         self.counts = self._count()
@@ -134,15 +134,15 @@ class Reconstruction:
 
     def step(self, painted: int) -> np.ndarray:
         """Label map [z, y, x] after the first ``painted`` regions, a new array; 0 gives background everywhere."""
-        return np.take(self.painted_labels[:, painted], self._patterns.numbers)
+        return self._patterns.looked_up(self.painted_labels[:, painted])
 
     def region_mask(self, name: str) -> np.ndarray:
         """Boolean [z, y, x]: the region itself, before anything is painted over it."""
-        return np.take(self.table[:, self._position(name)], self._patterns.numbers)
+        return self._patterns.looked_up(self.table[:, self._position(name)])
 
     def orphan_mask(self, name: str) -> np.ndarray:
         """Boolean [z, y, x]: inside the region but outside a region that should hold it."""
-        return np.take(self._orphaned[:, self._position(name)], self._patterns.numbers)
+        return self._patterns.looked_up(self._orphaned[:, self._position(name)])
 
     @property
     def orphans_ml(self) -> dict[str, float]:
@@ -184,7 +184,7 @@ class Reconstruction:
             for thresholds in (self.thresholds, moved)
         )
         low, high = min(old, new), max(old, new)
-        flipped = np.flatnonzero(((channel > low) & (channel <= high)).ravel())
+        flipped = _places_between(channel, low, high)
         self.thresholds = moved
         before, after = self._patterns.toggle(flipped, region)
         self._recount(flipped, before, after)
@@ -214,20 +214,21 @@ class Reconstruction:
                 "Give both on one grid: resample one to the other."
             )
         self.reference_values = tuple(sorted(self.labels.known_values))
-        positions(reference, self.reference_values, "reference")
-        self._reference = reference
+        for slab in slabs(reference.shape):
+            positions(reference[slab], self.reference_values, "reference")
+        self.reference = reference
 
     def _count(self) -> np.ndarray:
         counts = np.zeros((len(self.table), len(self.reference_values)), dtype=np.int64)
         for slab in slabs(self._patterns.numbers.shape):
-            columns = None if self._reference is None else self._reference[slab].ravel()
+            columns = None if self.reference is None else self.reference[slab].ravel()
             counts += self._counted(self._patterns.numbers[slab].ravel(), columns)
         return counts
 
     def _recount(self, places: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         new_patterns = len(self.table) - len(self.counts)
         self.counts = np.pad(self.counts, ((0, new_patterns), (0, 0)))
-        columns = None if self._reference is None else self._reference.ravel()[places]
+        columns = None if self.reference is None else self.reference.ravel()[places]
         self.counts += self._counted(after, columns) - self._counted(before, columns)
 
     def _counted(self, numbers: np.ndarray, reference: np.ndarray | None) -> np.ndarray:
@@ -255,3 +256,12 @@ def painted_labels(held: np.ndarray, order: Sequence[int]) -> np.ndarray:
     for step, value in enumerate(order):
         painted[:, step + 1] = np.where(held[:, step], value, painted[:, step])
     return painted
+
+
+def _places_between(channel: np.ndarray, low: Any, high: Any) -> np.ndarray:
+    """Flat indices of the voxels of [z, y, x] above ``low`` and not above ``high``."""
+    found = [np.empty(0, dtype=np.intp)]
+    for slab in slabs(channel.shape):
+        part = channel[slab]
+        found.append(np.flatnonzero((part > low) & (part <= high)) + slab.start * channel[0].size)
+    return np.concatenate(found)

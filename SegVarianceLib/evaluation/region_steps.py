@@ -71,18 +71,37 @@ class RegionSteps:
         return tuple(step for step in self.steps if step.value == value)
 
 
-def region_steps(rebuilt: Reconstruction, reference: np.ndarray) -> RegionSteps:
-    """Follow every label of one case from its region's Dice to its own.
+class Borders:
+    """How much of each structure of a reference [z, y, x] is boundary; each is looked at once."""
+
+    def __init__(self, reference: np.ndarray):
+        box = foreground_box(reference)
+        self._reference = np.zeros((1, 1, 1), np.uint8) if box is None else reference[box]
+        self._shares: dict[frozenset[int], float | None] = {}
+
+    def share(self, values: Iterable[int]) -> float | None:
+        """Of the voxels with these labels together; None where there are none."""
+        key = frozenset(values)
+        if key not in self._shares:
+            self._shares[key] = boundary_share(np.isin(self._reference, sorted(key)))
+        return self._shares[key]
+
+
+def region_steps(rebuilt: Reconstruction, borders: Borders | None = None) -> RegionSteps:
+    """Follow every label of one case from its region's Dice to its own, at the present thresholds.
+
+    Voxels of the ignore label count for nothing.
 
     Args:
-        rebuilt: made with ``reference``, at the thresholds that are to be looked at.
-        reference: label map [z, y, x]. Voxels of the ignore label count for nothing.
+        rebuilt: made with the case's reference.
+        borders: of that reference, kept by who asks again and again while thresholds move.
 
     Raises:
         ValueError: ``rebuilt`` has no reference.
     """
-    if len(rebuilt.reference_values) < 2:
-        raise ValueError("give the reference to the reconstruction too")
+    if rebuilt.reference is None:
+        raise ValueError("a reconstruction without a reference has no Dice")
+    borders = borders or Borders(rebuilt.reference)
     labels, order = rebuilt.labels, rebuilt.order
     counted = [column for column, value in enumerate(rebuilt.reference_values) if value != labels.ignore_value]
     values = tuple(rebuilt.reference_values[column] for column in counted)
@@ -100,7 +119,6 @@ def region_steps(rebuilt: Reconstruction, reference: np.ndarray) -> RegionSteps:
         )
         for at, structure in enumerate(labels.structures)
     )
-    borders = _Borders(reference, values)
     steps: list[LabelStep] = []
     for value in dict.fromkeys(order):
         before = None
@@ -120,7 +138,7 @@ def region_steps(rebuilt: Reconstruction, reference: np.ndarray) -> RegionSteps:
                     now.reference * ml,
                     now.prediction * ml,
                     _wrong(now) * ml,
-                    borders.share(there),
+                    borders.share(value for value, here in zip(values, there, strict=True) if here),
                     orphans[labels.structures[at].name],
                 )
             )
@@ -196,23 +214,6 @@ def _parts(before: Overlap | None, now: Overlap) -> tuple[float | None, float | 
     size_before, size = before.reference + before.prediction, now.reference + now.prediction
     volume = _wrong(before) / size_before - _wrong(before) / size
     return volume, (_wrong(before) - _wrong(now)) / size
-
-
-class _Borders:
-    """How much of a structure of the reference is boundary; each structure is looked at once."""
-
-    def __init__(self, reference: np.ndarray, values: Sequence[int]):
-        box = foreground_box(reference)
-        self._reference = np.zeros((1, 1, 1), np.uint8) if box is None else reference[box]
-        self._values = np.array(values)
-        self._shares: dict[bytes, float | None] = {}
-
-    def share(self, chosen: np.ndarray) -> float | None:
-        """Of the labels that are ``chosen`` (bool, one a value) together; None where there is no voxel of them."""
-        key = chosen.tobytes()
-        if key not in self._shares:
-            self._shares[key] = boundary_share(np.isin(self._reference, self._values[chosen]))
-        return self._shares[key]
 
 
 def boundary_share(mask: np.ndarray) -> float | None:

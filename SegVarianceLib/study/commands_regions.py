@@ -81,7 +81,7 @@ def _rebuild(review: Review, labels: LabelSet, arguments: Namespace) -> None:
                 rebuilt.set_threshold(name, threshold)
             _tell(case.id, opened, rebuilt, arguments.probabilities)
             if opened.reference is not None:
-                found[case.id] = region_steps(rebuilt, opened.reference)
+                found[case.id] = region_steps(rebuilt)
             if arguments.output is not None:
                 path = path_inside(Path(arguments.output), f"{case.id}.nii.gz", "case id")
                 write_label_map(

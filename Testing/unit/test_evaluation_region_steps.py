@@ -30,7 +30,7 @@ PREDICTION[..., 8:16] = 2
 
 
 def steps_of(prediction: np.ndarray, reference: np.ndarray, labels: LabelSet = LABELS) -> RegionSteps:
-    return region_steps(Reconstruction.of_label_map(prediction, labels, VOXEL_MM3, reference), reference)
+    return region_steps(Reconstruction.of_label_map(prediction, labels, VOXEL_MM3, reference))
 
 
 def test_a_label_begins_with_its_regions_dice_and_ends_with_its_own():
@@ -80,7 +80,7 @@ def test_orphans_make_a_region_rebuilt_larger_than_itself():
     probabilities[0, ..., :2], probabilities[1, ..., 1:3] = 0.9, 0.9
     reference = np.array([[[1, 2, 0, 0]]], np.uint8)
     rebuilt = Reconstruction.of_probabilities(probabilities, LABELS, VOXEL_MM3, reference)
-    found = region_steps(rebuilt, reference)
+    found = region_steps(rebuilt)
     assert found.regions[0].dice == 1.0
     assert found.regions[0].rebuilt_dice == pytest.approx(4 / 5)  # voxel 2 is core and therefore whole
     assert found.regions[1].orphans_ml == found.of_label(2)[0].orphans_ml == 1.0
@@ -91,9 +91,9 @@ def test_thresholds_that_were_moved_are_those_that_are_scored():
     probabilities[0], probabilities[1, ..., 1:3] = 0.9, 0.4
     reference = np.array([[[1, 2, 2, 1]]], np.uint8)
     rebuilt = Reconstruction.of_probabilities(probabilities, LABELS, VOXEL_MM3, reference)
-    assert region_steps(rebuilt, reference).regions[1].dice == 0.0
+    assert region_steps(rebuilt).regions[1].dice == 0.0
     rebuilt.set_threshold("core", 0.3)
-    assert region_steps(rebuilt, reference).regions[1].dice == 1.0
+    assert region_steps(rebuilt).regions[1].dice == 1.0
 
 
 def test_a_label_absent_on_both_sides_has_no_dice_and_stays_out_of_the_mean():
@@ -120,7 +120,7 @@ maps = hnp.arrays(np.uint8, (2, 3, 4), elements=st.integers(0, 3))
 def test_first_and_last_steps_are_the_scores_of_both_levels_and_parts_add_up(one, two, reference):
     """Members vote with two maps, of which both must have drawn a region; scored again by the metrics of ``evaluate``."""
     rebuilt = Reconstruction.of_votes([one, two], THREE, VOXEL_MM3, reference)
-    found = region_steps(rebuilt, reference)
+    found = region_steps(rebuilt)
     scored = {
         s.structure: s.value
         for s in score_case(rebuilt.label_map, reference, THREE, (1.0, 1.0, 1.0), 1.0)

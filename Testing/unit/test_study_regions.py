@@ -165,7 +165,7 @@ def test_kept_probabilities_of_labels_add_up_to_those_of_regions(tmp_path):
 
 
 def test_the_plot_is_well_formed_and_shows_every_label_and_its_region():
-    found = region_steps(Reconstruction.of_label_map(MEMBERS["a"], LABELS, 10.0, REFERENCE), REFERENCE)
+    found = region_steps(Reconstruction.of_label_map(MEMBERS["a"], LABELS, 10.0, REFERENCE))
     svg = ET.fromstring(region_plot(found))  # noqa: S314 (our own)
     texts = ["".join(element.itertext()) for element in svg.iter("text")]
     assert {"label 1", "label 2", "whole", "core", "\N{MINUS SIGN} core", "0.933 to 0.571", "0.750"} <= set(texts)
@@ -175,7 +175,7 @@ def test_the_plot_is_well_formed_and_shows_every_label_and_its_region():
 
 def test_a_label_that_nobody_has_is_absent_in_plot_sentences_and_table():
     nothing = np.zeros_like(REFERENCE)
-    found = mean_steps([region_steps(Reconstruction.of_label_map(nothing, LABELS, 10.0, nothing), nothing)])
+    found = mean_steps([region_steps(Reconstruction.of_label_map(nothing, LABELS, 10.0, nothing))])
     assert "absent" in region_plot(found)
     assert region_sentences(found)[0] == "Label 1: there is nothing to compare, in no case both steps have a Dice."
     assert table_csv(region_step_table({"x": found})).splitlines()[1] == "x,1,whole,1,whole,,,,0.0,0.0,0.0,,0.0,0"
