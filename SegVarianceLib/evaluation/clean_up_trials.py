@@ -2,7 +2,8 @@
 
 The rule (nnU-Net v2, ``determine_postprocessing``): first the largest component of all foreground together, accepted if the mean
 over structures rises and no structure falls; then structure by structure in declared order, accepted if its own mean rises.
-Ours tries several steps for each structure, of which the best counts; a structure that no case has is left out of the mean,
+Ours tries several steps for each structure, of which the best counts (of equals for its own mean, the best for the mean of all,
+since what removed voxels become is to others' good alone); a structure that no case has is left out of the mean,
 where nnU-Net's mean is then not a number and nothing is ever accepted.
 """
 
@@ -161,7 +162,7 @@ def choose_steps(trials: CleanUpTrials, questions: Sequence[Question], cases: np
         before = mean_dice(trials.dice(steps)[:, chosen])
         after = [mean_dice(dice[:, chosen]) for dice in trials.try_options(steps, question.options)]
         decides = _foreground if question.about == FOREGROUND else _of(names.index(question.about))
-        best = max(range(len(after)), key=lambda at: _ordered(decides(after[at])))
+        best = max(range(len(after)), key=lambda at: (_ordered(decides(after[at])), _ordered(_foreground(after[at]))))
         rises = bool(decides(after[best]) > decides(before))
         accepted = rises and not (question.about == FOREGROUND and bool((after[best] < before).any()))
         step = question.options[best]
