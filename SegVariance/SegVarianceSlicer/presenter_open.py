@@ -105,9 +105,11 @@ def _in_words(review: Review) -> str:
     images = sum(bool(case.images) for case in review.cases)
     references = sum(case.label is not None for case in review.cases)
     structures = ", ".join(structure.name for structure in review.labels.structures) or "none"
+    declared = Path(review.labels_from)
+    labels_from = f"{declared.parent.name}/{declared.name}" if declared.is_file() else review.labels_from
     return (
         f"{review.title}: {' and '.join(review.kinds)}. {counted}, {_count(len(review.cases), 'case')}; "
-        f"images of {images} and references of {references} of them. Structures: {structures} (from {review.labels_from})."
+        f"images of {images} and references of {references} of them. Structures: {structures} (from {labels_from})."
     )
 
 

@@ -211,13 +211,17 @@ def cost_text(answer: str) -> str:
         lines = [
             f"{_trainings(cost['runs'])} of {cost['steps']} steps, {cost['jobs']} at a time: about "
             f"{duration_text(cost['run_s'])} each, {duration_text(cost['study_s'])} in all.",
-            f"Up to {cost['disk_gib']:.1f} GiB of disk ({cost['free_gib']:.0f} GiB are free), and "
-            f"{cost['cache_gib']:.1f} GiB of memory for each training if that is free.",
+            f"Disk: {_gib(cost['disk_gib'])} at most, of {cost['free_gib']:.0f} GiB that are free. "
+            f"Memory: {_gib(cost['cache_gib'])} for the cases of each training, if that is free.",
             *(f"Note: {warning}" for warning in cost["warnings"]),
         ]
     except (ValueError, KeyError, TypeError):
         return ""
     return "\n".join(lines)
+
+
+def _gib(size: float) -> str:
+    return "less than 0.1 GiB" if size < 0.05 else f"{size:.1f} GiB"
 
 
 def _trainings(number: int) -> str:

@@ -488,7 +488,7 @@ def test_an_estimate_is_put_into_words_and_none_into_none():
     estimate = {"runs": 1, "steps": 9, "jobs": 1, "run_s": 4000, "study_s": 20, "disk_gib": 0.04, "free_gib": 9.0}
     said = cost_text(json.dumps({**estimate, "cache_gib": 1.26, "warnings": ["case_1 has no tumour."]}))
     assert said.startswith("1 training of 9 steps, 1 at a time: about 1 h 07 min each, less than a minute in all.")
-    assert "1.3 GiB of memory" in said
+    assert "Memory: 1.3 GiB" in said
     assert said.endswith("Note: case_1 has no tumour.")
     assert cost_text("") == cost_text("{}") == cost_text("[]") == ""
 

@@ -52,8 +52,9 @@ def load():
 def picture(tmp_path):
     """Write a PNG of a panel to look at, into SEGVARIANCE_PICTURES or a temporary folder, and return its path."""
 
+    folder = Path(os.environ.get("SEGVARIANCE_PICTURES", tmp_path)).resolve()  # now: a test may go to another folder
+
     def grabbed(widget: Any, name: str) -> Path:
-        folder = Path(os.environ.get("SEGVARIANCE_PICTURES", tmp_path))
         folder.mkdir(parents=True, exist_ok=True)
         widget.wrapped.resize(460, widget.wrapped.layout().totalHeightForWidth(460))
         path = folder / f"{name}.png"

@@ -13,7 +13,7 @@ from SegVarianceLib.scene.colours import Colour
 
 from ..state_compare import Box, Caterpillar, CaterpillarRow, VarianceBar
 
-_WIDTH = 390
+_WIDTH = 370
 _NAMES = 104
 _ROW = 18
 _AXIS = 44
