@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,30 @@ def test_a_dialog_that_is_closed_saves_nothing(panel: ScoresPanel, monkeypatch: 
 
 def test_a_picture_of_the_panel_can_be_taken(panel: ScoresPanel, picture) -> None:
     assert picture(panel._widget, "scores").stat().st_size > 5000
+
+
+def test_while_something_is_worked_out_there_is_a_bar_and_a_way_to_stop(panel: ScoresPanel, picture) -> None:
+    state = panel._presenter.state
+    said = "Working out the statistics of the report… About 40 s left."
+    panel.show(replace(state, busy=said, progress=0.3, case="c0"))
+    assert panel.ui.busyLabel.text == said and panel.ui.progressBar.value == 30
+    assert not panel.ui.reportButton.enabled and not panel.ui.scoreAllButton.enabled
+    assert not panel.ui.cancelButton.isHidden()
+    assert picture(panel._widget, "scores_working").stat().st_size > 5000
+    panel.show(state)
+    assert panel.ui.cancelButton.isHidden() and panel.ui.reportButton.enabled
+
+
+def test_a_report_is_stopped_by_the_button(load, tmp_path: Path) -> None:
+    table().write(tmp_path / "scores.csv")
+    waiting: list = []
+    presenter = ScoresPresenter(ReviewSession(Nowhere()), Places(), waiting.append)
+    widget = load("scores")
+    ui = ScoresPanel(widget, presenter).ui
+    presenter.read(str(tmp_path))
+    presenter.export_report(str(tmp_path / "report.html"))
+    assert not ui.cancelButton.isHidden()
+    ui.cancelButton.click()
+    while waiting:
+        waiting.pop(0)()
+    assert ui.cancelButton.isHidden() and not (tmp_path / "report.html").exists()

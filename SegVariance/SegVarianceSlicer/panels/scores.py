@@ -55,7 +55,8 @@ class ScoresPanel:
         show_progress(ui.progressBar, ui.cancelButton, state.progress)
         _say(ui.summaryLabel, state.summary)
         _say(ui.captionLabel, state.plot.caption if state.plot and self._strip.is_there else "")
-        _say(ui.doneLabel, state.busy or state.done)
+        _say(ui.busyLabel, state.busy)
+        _say(ui.doneLabel, state.done)
         _say(ui.problemLabel, state.problem)
 
     def _fill(self, state: ScoresState) -> None:
