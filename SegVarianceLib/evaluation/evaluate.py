@@ -86,7 +86,12 @@ class ReferenceCase:
             wanted = {"tolerance_mm": tolerance_mm} if facts.parameters else {}
             settings = METRICS.settings(facts.id, wanted)
             value = METRICS.function(facts.id)(pair, **settings)
-            yield CaseScore(structure.name, column_name(facts.id, settings), value, _note(shared))
+            yield CaseScore(
+                structure.name,
+                column_name(facts.id, settings),
+                value,
+                note_of(bool(shared.reference), bool(shared.prediction)),
+            )
 
 
 def score_case(
@@ -185,12 +190,13 @@ def _keep(label_map: np.ndarray, counted: np.ndarray | None) -> np.ndarray:
     return np.where(counted, label_map, np.zeros((), dtype=label_map.dtype))
 
 
-def _note(shared: Overlap) -> str:
-    if shared.reference and shared.prediction:
+def note_of(reference: bool, prediction: bool) -> str:
+    """The note of a structure by who has it; empty where both do."""
+    if reference and prediction:
         return ""
-    if shared.reference:
+    if reference:
         return MISSED
-    return FALSE_ALARM if shared.prediction else AGREED_ABSENT
+    return FALSE_ALARM if prediction else AGREED_ABSENT
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

@@ -11,6 +11,7 @@ from .declared import declared_in
 from .description import FOLDERS, Found, Guess, Request, ReviewMember
 from .folder_roles import WRAPPERS, Folders, look_through
 from .guessing import guess_pattern
+from .nnunet_plans import on_own_axes
 from .patterns import Defaults, Row, number_in, read_rows, without_ending
 
 
@@ -45,7 +46,7 @@ def find_in_folder(root: Path, request: Request) -> Found:
     return Found(
         kind=FOLDERS,
         title=own_name,
-        members=tuple(_members(rows)),
+        members=tuple(_members(rows, problems)),
         ensembles=tuple(_ensembles(folders, one_case, own_name)),
         images={case_id: images[case_id] for case_id in cases if case_id in images},
         references={case_id: path for case_id, path in _references(folders, one_case).items() if case_id in cases},
@@ -74,14 +75,15 @@ def _rows(folders: Folders, pattern: str, defaults: Defaults, problems: list[Pro
     return rows
 
 
-def _members(rows: Iterable[Row]) -> Iterator[ReviewMember]:
+def _members(rows: Iterable[Row], problems: list[Problem]) -> Iterator[ReviewMember]:
     files: dict[tuple[str, str], dict[str, Path]] = {}
     for row in rows:
         files.setdefault((row.configuration, row.member), {})[row.case] = row.path
     for (configuration, name), paths in files.items():
         fold = number_in(name, "fold")
         folds = {} if fold is None else dict.fromkeys(paths, fold)
-        yield ReviewMember(configuration, name, paths, number_in(name, "seed"), folds, probabilities_beside(paths))
+        probabilities = on_own_axes(probabilities_beside(paths), problems)
+        yield ReviewMember(configuration, name, paths, number_in(name, "seed"), folds, probabilities)
 
 
 def probabilities_beside(files: Mapping[str, Path]) -> dict[str, Path]:

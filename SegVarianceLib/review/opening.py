@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..core.arrays import values_present
@@ -54,7 +54,7 @@ def refresh(review: Review) -> Review:
 
 
 def _open(request: Request) -> Review:
-    parts = [_find(path, request) for path in request.paths]
+    parts = list(_parts(request))
     if not parts:
         raise SegVarianceError("There is no folder to open. Give at least one.")
     members = [member for part in parts for member in part.members]
@@ -87,14 +87,22 @@ def _open(request: Request) -> Review:
     )
 
 
-def _find(path: Path, request: Request) -> Found:
-    if not path.is_dir():
-        raise SegVarianceError(f"{path} is not a folder. Open a study, results of nnU-Net, or a folder of label maps.")
-    if is_study(path):
-        return find_in_study(path)
-    if request.pattern is None and trainer_folders(path):
-        return find_in_results(path)
-    return find_in_folder(path, request)
+def _parts(request: Request) -> Iterator[Found]:
+    """What each folder holds; several results of nnU-Net are one, for their trainings are numbered together."""
+    results = []
+    for path in request.paths:
+        if not path.is_dir():
+            raise SegVarianceError(
+                f"{path} is not a folder. Open a study, results of nnU-Net, or a folder of label maps."
+            )
+        if is_study(path):
+            yield find_in_study(path)
+        elif request.pattern is None and trainer_folders(path):
+            results.append(path)
+        else:
+            yield find_in_folder(path, request)
+    if results:
+        yield find_in_results(results)
 
 
 def _cases(parts: Sequence[Found], layers: Sequence[ReviewMember]) -> tuple[Case, ...]:

@@ -16,6 +16,7 @@ FIELDS = ("configuration", "member", "case")
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SEED = re.compile(r"seed[_-]?(\d+)", re.IGNORECASE)
+_SEED_PART = re.compile(rf"[_-]?{_SEED.pattern}", re.IGNORECASE)
 _FOLD = re.compile(r"fold[_-]?(\d+)", re.IGNORECASE)
 
 
@@ -122,3 +123,8 @@ def number_in(name: str, what: str) -> int | None:
     """The number after the last ``seed`` or ``fold`` in a name such as ``unet_seed_07``."""
     found = {"seed": _SEED, "fold": _FOLD}[what].findall(name)
     return int(found[-1]) if found else None
+
+
+def without_seed(name: str) -> str:
+    """A name without its ``seed`` and number: ``nnUNetTrainer`` of ``nnUNetTrainer_seed_3`` and of ``nnUNetTrainerSeed3``."""
+    return _SEED_PART.sub("", name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -16,10 +15,9 @@ from ..core.geometry import Geometry
 from ..core.labels import LabelSet
 from ..dataset.image_io import read_probabilities
 from ..dataset.labelling import labels_of_values
+from ..dataset.nnunet_probabilities import read_nnunet_probabilities
 from ..ensemble.probability_rules import labels_from_probabilities, mean_probability
 from .description import ReviewMember
-
-_KEY = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -109,14 +107,4 @@ def _read(path: Path, geometry: Geometry) -> tuple[np.ndarray, tuple[str, ...]]:
                 f"{path} lies elsewhere than the label maps of its case: {difference}. Predict again."
             )
         return probabilities, names
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            probabilities = content[_KEY]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise SegVarianceError(f"{path} holds no probabilities of nnU-Net, or is damaged. Predict again.") from None
-    if probabilities.dtype.kind != "f" or probabilities.shape[1:] != geometry.shape_zyx:
-        raise SegVarianceError(
-            f"{path} holds {probabilities.dtype} values of shape {probabilities.shape}; expected fractions [c, z, y, x] over "
-            f"{geometry.shape_zyx} voxels. Predict again."
-        )
-    return probabilities.astype(np.float32), ()
+    return read_nnunet_probabilities(path, geometry.shape_zyx).astype(np.float32, copy=False), ()

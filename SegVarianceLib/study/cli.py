@@ -11,6 +11,7 @@ from rich.console import Console
 from .. import __version__
 from ..core.errors import SegVarianceError
 from ..ensemble.postprocessing import CLEAN_UP
+from ..ensemble.region_recipe import PAINT, REBUILDS
 from ..ensemble.rules import RULES
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from . import (
@@ -203,7 +204,9 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     rules = _command(commands, "rules", commands_ensemble.rules)
     _add_members(rules)
     rules.add_argument("--output", default="rules", help="folder for tables and maps")
-    rules.add_argument("--rules", nargs="+", default=None, choices=RULES.ids, help="(default: all that the files allow)")
+    rules.add_argument(
+        "--rules", nargs="+", default=None, choices=RULES.ids, help="(default: all that the files allow)"
+    )
     rules.add_argument(
         "--influence-of", default="majority", choices=RULES.ids, help="the rule from which each member is left out once"
     )
@@ -253,13 +256,16 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     regions.add_argument(
         "--threshold", action="append", default=[], metavar="REGION=0.4", help="instead of one half; may be repeated"
     )
+    regions.add_argument("--rule", default=PAINT, choices=REBUILDS.ids, help="from probabilities, or shares of votes")
     regions.add_argument("--output", default=None, help="folder for label maps, tables, the plot and regions.json")
 
     score = _command(commands, "score", commands_folders.score)
     score.add_argument(
-        "folders", nargs="+", help="one folder of predictions a member; a name that ends in seed_7 makes it seed 7"
+        "folders",
+        nargs="+",
+        help="one folder of predictions a member (a name that ends in seed_7 makes it seed 7), or results of nnU-Net v2",
     )
-    score.add_argument("--references", required=True, help="folder of reference label maps")
+    score.add_argument("--references", default=None, help="folder of reference label maps (nnU-Net's are found)")
     score.add_argument("--output", default="scores.csv")
     score.add_argument(
         "--only-predicted", action="store_true", help="leave out references that no member predicted, and say how many"
@@ -306,7 +312,9 @@ def _add_groups(parser: argparse.ArgumentParser, purpose: str) -> None:
 
 
 def _add_scores(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scores", nargs="+", help="a study or a scores.csv; several are taken together")
+    parser.add_argument(
+        "scores", nargs="+", help="a study, results of nnU-Net v2 or a scores.csv; several are taken together"
+    )
     parser.add_argument(
         "--d0", type=float, default=None, help="smallest difference that matters (default: 0.01, or 1 mm of a distance)"
     )

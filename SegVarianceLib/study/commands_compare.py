@@ -13,6 +13,7 @@ from ..plan.study_folder import StudyFolder
 from ..stats.comparisons import compare_recipes, recipes_of
 from ..stats.study_statistics import study_statistics
 from .findings import print_comparisons, print_statistics
+from .nnunet_results import is_results, read_results
 from .terminal import aside, print_json
 
 
@@ -51,7 +52,7 @@ def read_scores(given: Sequence[str]) -> ScoreTable:
         SegVarianceError: a file that cannot be read, or the same study twice.
     """
     paths = [_scores_path(Path(each)) for each in given]
-    tables = [ScoreTable.read(path) for path in paths]
+    tables = [read_results(path) if is_results(path) else ScoreTable.read(path) for path in paths]
     if len(tables) == 1:
         return tables[0]
     if len({path.resolve() for path in paths}) < len(paths):
@@ -86,6 +87,8 @@ def _renamed(table: ScoreTable, label: str) -> list[Score]:
 
 def _scores_path(given: Path) -> Path:
     if given.is_dir() and not (given / "scores.csv").is_file():
+        if is_results(given):
+            return given
         return StudyFolder.open(given).scores_path
     return given / "scores.csv" if given.is_dir() else given
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
@@ -23,20 +23,23 @@ from ..dataset.splits import read_groups
 from ..ensemble.clean_up import CleanUpStep, clean_folder
 from ..ensemble.clean_up_recipe import CleanUpRecipe
 from ..evaluation.evaluate import Member, discover_labels, score_members
-from ..evaluation.score_table import ScoreTable
+from ..evaluation.score_table import Score, ScoreTable
 from ..plan.study_folder import StudyFolder
 from ..report.content import ReportContent
 from ..report.report import write_report
 from ..stats.study_statistics import study_statistics
-from . import stages
+from . import commands_nnunet, stages
 from .commands_compare import pair_of, read_scores
 from .facts import what_was_done
+from .nnunet_results import is_results, score_results
 from .terminal import out, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
 
 
 def predict(arguments: Namespace) -> int:
+    if commands_nnunet.predict(arguments):
+        return 0
     from ..model.device import open_device
     from ..prediction.predict import open_predictor
 
@@ -96,6 +99,20 @@ def _clean_up(
 
 
 def score(arguments: Namespace) -> int:
+    patients = None if arguments.groups is None else read_groups(Path(arguments.groups), arguments.group_column)
+    of_nnunet = any(is_results(Path(folder)) for folder in arguments.folders)
+    scores = score_results(arguments) if of_nnunet else _score_folders(arguments, patients)
+    cases = {found.case for found in scores}
+    _require_groups(arguments, patients, cases)
+    ScoreTable(scores, patients).write(Path(arguments.output))
+    members = {(found.configuration, found.member) for found in scores}
+    out.print(f"{len(members)} members on {len(cases)} cases, {len(scores)} scores: {arguments.output}", markup=False)
+    return 0
+
+
+def _score_folders(arguments: Namespace, patients: Mapping[str, str] | None) -> tuple[Score, ...]:
+    if arguments.references is None:
+        raise SegVarianceError("Predictions are scored against references. Give their folder: --references FOLDER.")
     references = images_in(Path(arguments.references))
     labels = labels_of(arguments.dataset, list(references.values()))
     members = {_member(Path(folder), arguments.configuration): images_in(Path(folder)) for folder in arguments.folders}
@@ -105,26 +122,24 @@ def score(arguments: Namespace) -> int:
         predicted = {case_id for files in members.values() for case_id in files}
         out.print(f"{len(references.keys() - predicted)} references without any prediction are left out.")
         references = {case_id: path for case_id, path in references.items() if case_id in predicted}
-    patients = None if arguments.groups is None else read_groups(Path(arguments.groups), arguments.group_column)
-    if patients is not None and (missing := sorted(references.keys() - patients.keys())):
-        raise SegVarianceError(
-            f"{arguments.groups} names no group for {len(missing)} of {len(references)} cases, the first is {missing[0]!r}. Add them."
-        )
+    _require_groups(arguments, patients, references)
     with progress_bar() as progress:
-        scores = score_members(
+        return score_members(
             members, references, labels, arguments.tolerance_mm, lambda done, of: progress("Scores", done, of)
         )
-    ScoreTable(scores, patients).write(Path(arguments.output))
-    out.print(
-        f"{len(members)} members on {len(references)} cases, {len(scores)} scores: {arguments.output}", markup=False
-    )
-    return 0
+
+
+def _require_groups(arguments: Namespace, patients: Mapping[str, str] | None, cases: Collection[str]) -> None:
+    if patients is not None and (missing := sorted(set(cases) - patients.keys())):
+        raise SegVarianceError(
+            f"{arguments.groups} names no group for {len(missing)} of {len(cases)} cases, the first is {missing[0]!r}. Add them."
+        )
 
 
 def report(arguments: Namespace) -> int:
     given, pair = Path(arguments.scores[0]), pair_of(arguments)
     path = Path(arguments.output) if arguments.output else None
-    if len(arguments.scores) == 1 and given.is_dir() and not pair:
+    if len(arguments.scores) == 1 and given.is_dir() and not pair and not is_results(given):
         study = StudyFolder.open(given)
         path = stages.report(study, stages.compare(study, arguments.d0), path)
     else:

@@ -280,7 +280,8 @@ def results(tmp_path: Path) -> Path:
 def test_folds_of_nnunet_become_one_cross_validated_member(tmp_path, above):
     dataset = results(tmp_path)
     review = open_review([dataset, *dataset.parents][above])
-    assert [(m.name, m.seed, m.fold) for m in review.members] == [("fold_0", 3, 0), ("folds_0_1", None, None)]
+    assert [(m.name, m.seed, m.fold) for m in review.members] == [("seed_3", 3, 0), ("folds_0_1", 0, None)]
+    assert {member.configuration for member in review.members} == {"nnUNetTrainer__nnUNetPlans__2d"}
     assert dict(review.members[1].folds) == {"p1": 0, "p2": 0, "p3": 1}
     assert list(review.members[1].probabilities) == ["p3"]
     assert [case.id for case in review.cases] == ["p1", "p2", "p3"]
