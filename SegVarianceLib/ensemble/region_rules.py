@@ -24,7 +24,7 @@ class Nested(NamedTuple):
     changed_voxels: int
 
 
-def nested_probabilities(probabilities: np.ndarray, labels: LabelSet) -> Nested:
+def nested_probabilities(probabilities: np.ndarray, labels: LabelSet, steps: int = PROBABILITY_STEPS) -> Nested:
     """Region probabilities [region, z, y, x] in which no region exceeds one that holds it.
 
     What exceeds is lowered to the smallest probability of all regions around it; so there are no orphans at equal
@@ -33,7 +33,7 @@ def nested_probabilities(probabilities: np.ndarray, labels: LabelSet) -> Nested:
     Raises:
         SegVarianceError: as ``require_probabilities``.
     """
-    require_probabilities(probabilities, labels)
+    require_probabilities(probabilities, labels, steps)
     lowered = probabilities.copy()
     changed = np.zeros(probabilities.shape[1:], dtype=bool)
     outer = parents(labels.structures)
@@ -66,7 +66,9 @@ def region_probabilities(probabilities: np.ndarray, values: Sequence[int], label
     )
 
 
-def label_probabilities(probabilities: np.ndarray, labels: LabelSet) -> tuple[np.ndarray, tuple[int, ...]]:
+def label_probabilities(
+    probabilities: np.ndarray, labels: LabelSet, steps: int = PROBABILITY_STEPS
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """Probability of each painted label, [1 + label, z, y, x], background first, and the labels' values.
 
     A label's is its region's minus those of the next finer regions, the background's 1 minus those of the largest regions.
@@ -77,10 +79,10 @@ def label_probabilities(probabilities: np.ndarray, labels: LabelSet) -> tuple[np
         SegVarianceError: regions overlap in part, or their order does not paint an ideal segmentation; or as
             ``require_probabilities``.
     """
-    require_probabilities(probabilities, labels)
+    require_probabilities(probabilities, labels, steps)
     order = _require_nested(labels)
-    kind = np.int16 if probabilities.dtype.kind == "u" else probabilities.dtype
-    one = PROBABILITY_STEPS if probabilities.dtype.kind == "u" else 1
+    whole = probabilities.dtype.kind == "u"
+    kind, one = (np.int16 if steps <= PROBABILITY_STEPS else np.int32, steps) if whole else (probabilities.dtype, 1)
     values = sorted(order)
     found = np.empty((1 + len(order), *probabilities.shape[1:]), dtype=kind)
     found[0] = one
@@ -94,13 +96,13 @@ def label_probabilities(probabilities: np.ndarray, labels: LabelSet) -> tuple[np
     return found, (BACKGROUND, *values)
 
 
-def largest_label(probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
+def largest_label(probabilities: np.ndarray, labels: LabelSet, steps: int = PROBABILITY_STEPS) -> np.ndarray:
     """Label map [z, y, x] of the largest label probability; of equal ones the smallest value, background before all.
 
     Raises:
         SegVarianceError: as ``label_probabilities``.
     """
-    return first_largest(*label_probabilities(probabilities, labels))
+    return first_largest(*label_probabilities(probabilities, labels, steps))
 
 
 def painted(

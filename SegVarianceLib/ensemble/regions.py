@@ -18,7 +18,14 @@ from ..core.nesting import parents
 from ..metrics.overlap import positions
 from .label_votes import first_and_rest, require_same
 from .region_patterns import RegionPatterns
-from .region_rules import DEFAULT_THRESHOLD, require_order, require_probabilities, threshold_limits
+from .region_rules import (
+    DEFAULT_THRESHOLD,
+    largest_label,
+    nested_probabilities,
+    require_order,
+    require_probabilities,
+    threshold_limits,
+)
 
 _VOXEL_TO_ML = 1e-3
 
@@ -139,6 +146,27 @@ class Reconstruction:
     def region_mask(self, name: str) -> np.ndarray:
         """Boolean [z, y, x]: the region itself, before anything is painted over it."""
         return self._patterns.looked_up(self.table[:, self._position(name)])
+
+    def region_probability(self, name: str) -> np.ndarray:
+        """float32 [z, y, x] from 0 to 1, to lay over the image; of a label map 0 and 1."""
+        if self._probabilities is None:
+            return self.region_mask(name).astype(np.float32)
+        channel = self._probabilities[self._position(name)]
+        return channel.astype(np.float32) / np.float32(self._steps if channel.dtype.kind == "u" else 1)
+
+    def nested(self) -> tuple[Reconstruction, int]:
+        """The same with ``nested_probabilities``, of which it holds a copy, and how many voxels these changed."""
+        if self._probabilities is None:
+            return self, 0
+        lowered, changed = nested_probabilities(self._probabilities, self.labels, self._steps)
+        arguments = lowered, self.labels, self.voxel_volume_mm3, self.reference, self.thresholds, self._steps
+        return Reconstruction.of_probabilities(*arguments), changed
+
+    def largest_label(self) -> np.ndarray:
+        """Label map [z, y, x] of the largest label probability, whatever the thresholds; errors as in ``region_rules``."""
+        if self._probabilities is None:
+            return self.label_map
+        return largest_label(self._probabilities, self.labels, self._steps)
 
     def orphan_mask(self, name: str) -> np.ndarray:
         """Boolean [z, y, x]: inside the region but outside a region that should hold it."""

@@ -79,6 +79,7 @@ def _rebuild(review: Review, labels: LabelSet, arguments: Namespace) -> None:
             rebuilt = reconstruction_of(opened, labels, probabilities=arguments.probabilities)
             for name, threshold in thresholds.items():
                 rebuilt.set_threshold(name, threshold)
+            rebuilt = _by_rule(case.id, rebuilt, arguments.rule)
             _tell(case.id, opened, rebuilt, arguments.probabilities)
             if opened.reference is not None:
                 found[case.id] = region_steps(rebuilt)
@@ -92,7 +93,7 @@ def _rebuild(review: Review, labels: LabelSet, arguments: Namespace) -> None:
         for sentence in region_sentences(mean_steps(list(found.values()))):
             out.print(f"  - {sentence}", markup=False)
     if arguments.output is not None:
-        _write(Path(arguments.output), labels, thresholds, found)
+        _write(Path(arguments.output), RegionRecipe(labels, arguments.rule).with_thresholds(thresholds), found)
 
 
 def _members(review: Review, case_id: str, names: list[str]) -> tuple[ReviewMember, ...]:
@@ -106,6 +107,19 @@ def _members(review: Review, case_id: str, names: list[str]) -> tuple[ReviewMemb
     return tuple(by_name[name] for name in names if case_id in by_name[name].files)
 
 
+def _by_rule(case_id: str, rebuilt: Reconstruction, rule: str) -> Reconstruction:
+    """The reconstruction by an id of ``REBUILDS``; says what nesting the probabilities changed."""
+    if rule == "nested":
+        nested, changed = rebuilt.nested()
+        out.print(f"{case_id}: probabilities of {changed} voxels lowered to those of the region around", markup=False)
+        return nested
+    if rule == "label_probability":
+        return Reconstruction.of_label_map(
+            rebuilt.largest_label(), rebuilt.labels, rebuilt.voxel_volume_mm3, rebuilt.reference
+        )
+    return rebuilt
+
+
 def _tell(case_id: str, opened: OpenCase, rebuilt: Reconstruction, probabilities: bool) -> None:
     members = len(opened.members)
     source = "mean probability" if probabilities else "vote by region" if members > 1 else "label map"
@@ -114,8 +128,7 @@ def _tell(case_id: str, opened: OpenCase, rebuilt: Reconstruction, probabilities
     out.print(f"{case_id}: {source} of {members}: {volumes}; orphans: {orphans or 'none'}", markup=False)
 
 
-def _write(folder: Path, labels: LabelSet, thresholds: Mapping[str, float], found: Mapping[str, RegionSteps]) -> None:
-    recipe = RegionRecipe(labels).with_thresholds(thresholds)
+def _write(folder: Path, recipe: RegionRecipe, found: Mapping[str, RegionSteps]) -> None:
     recipe.write(folder / "regions.json")
     if found:
         mean = mean_steps(list(found.values()))

@@ -237,6 +237,23 @@ def test_a_reference_elsewhere_or_with_strange_labels_and_strange_thresholds_are
         Reconstruction.of_probabilities(probabilities, LabelSet(REGIONS.structures), 1.0)
 
 
+def test_alternatives_stand_beside_at_the_same_thresholds(line):
+    line.set_threshold("whole", 0.15)
+    nested, changed = line.nested()
+    assert (line_of(line.label_map), line_of(nested.label_map)) == ([0, 1, 2, 3, 3, 3], [0, 1, 2, 3, 1, 1])
+    assert (changed, line.orphans_ml["enhancing"], nested.orphans_ml["enhancing"]) == (2, 1.0, 0.0)
+    assert nested.thresholds == (0.15, 0.5, 0.5)
+    assert line_of(line.largest_label()) == [0, 1, 2, 3, 3, 0]
+
+
+def test_alternatives_of_votes_count_members():
+    members = [np.array([[[*values]]], np.uint8) for values in ((1, 2, 3), (2, 3, 3), (2, 0, 1), (0, 0, 2))]
+    rebuilt = Reconstruction.of_votes(members, REGIONS, 1.0)
+    assert rebuilt.nested()[1] == 0
+    assert line_of(rebuilt.largest_label()) == [2, 0, 3]  # 2 of 4; 2 of 4 before 1 and 1; 2 of 4 before 1 and 1
+    np.testing.assert_allclose(rebuilt.region_probability("core").ravel(), [0.5, 0.5, 0.75])
+
+
 @pytest.mark.parametrize("rule", REBUILDS.ids)
 def test_a_recipe_read_back_rebuilds_as_it_did_in_declared_order(tmp_path, rule):
     recipe = RegionRecipe(REGIONS, rule, (0.4, 0.5, 0.75))

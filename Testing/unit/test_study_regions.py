@@ -108,6 +108,18 @@ def test_a_threshold_per_region_makes_orphans_and_is_kept_in_the_recipe(folder, 
     assert recipe == RegionRecipe(LABELS, thresholds=(0.7, 0.2))
 
 
+def test_other_rules_are_named_in_the_recipe_and_say_what_they_changed(folder, capsys):
+    told = ["--regions", TEXT, "--output", str(folder / "out"), "--rule"]
+    assert main(["regions", *members(folder), *told, "nested"]) == 0
+    assert "p1: probabilities of 0 voxels lowered" in capsys.readouterr().out  # votes are nested as members are
+    assert main(["regions", *members(folder), *told, "label_probability"]) == 0
+    assert RegionRecipe.read(folder / "out" / "regions.json").rule == "label_probability"
+    written = read_label_map(folder / "out" / "p1.nii.gz").array
+    # Each voxel's label with most of the three votes: 12..13 is 2 by a and c, 16 and 17 is 1 by all.
+    votes = np.stack([[label_map == value for label_map in MEMBERS.values()] for value in (0, 1, 2)]).sum(axis=1)
+    np.testing.assert_array_equal(written, votes.argmax(axis=0))
+
+
 def test_one_member_is_looked_at_alone(folder, capsys):
     told = ["--regions", TEXT, "--references", str(folder / "references"), "--member", "b"]
     assert main(["regions", *members(folder), *told]) == 0
