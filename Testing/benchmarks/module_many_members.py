@@ -7,14 +7,16 @@ models. Member n of case c is model n modulo 5 with its borders bent by a smooth
 1.5 mm standard deviation in each direction), a NIfTI file each; the labels are 1, 2 and 4.
 
 The module's own presenters are asked, on a real MRML scene with three slice views: look into the folder and open it (vote
-and five members shown, the image under them), the next case, another half of the members, the components of a
-structure, another minimum size for them. Times are medians of several; the time to draw the views, which is done in software here, stands apart. Beside it the way of the peers, in a process of its own: every
-label map read by Slicer's volume reader and imported by vtkSlicerSegmentationsModuleLogic into a segmentation node, six of
-them shown in the same views; a vote by SimpleITK.LabelVoting with the label maps in memory already; components by
-SimpleITK. Memory of the module is its resident set after opening less that of another process with the same modules loaded,
-the same views and the image alone; of the peers' way, less what it was with the image alone; ``peak`` is the same of the
-largest resident set. Last, the five models themselves:
-opened, voted, all shown, and each scored against the vote. Stops with an error where a limit is not met.
+and five members shown, the image under them), the next case, another half of the members, the components of a structure,
+another minimum size for them. Times are medians of several; the time to draw the views, by software here, stands apart.
+Beside it the way of the peers, in a process of its own: every label map read by Slicer's volume reader and imported by
+vtkSlicerSegmentationsModuleLogic into a segmentation node, six of them shown in the same views; a vote by
+SimpleITK.LabelVoting of half the members, which it finds in memory; components by SimpleITK.
+
+Memory of the module is its resident set after opening less that of another process with the same modules loaded, the same
+views and the image alone; of the peers' way, less what it was with the image alone; ``peak`` is the same of the largest
+resident set. Last, the five models themselves: opened, voted, all shown, and each scored against the vote. Stops with an
+error where a limit is not met.
 """
 
 from __future__ import annotations
