@@ -16,6 +16,7 @@ from SegVarianceLib.dataset.image_io import (
     read_geometry,
     read_image,
     read_label_map,
+    read_probabilities,
     write_label_map,
     write_probabilities,
 )
@@ -78,7 +79,7 @@ def test_a_weighted_mean_needs_weights_and_no_other_rule_takes_them(folders, cap
     assert not (folders / "w").exists()
     assert main([*ask, *dataset, "--rule", "weighted_mean_probability", "--weights", "0.8", "0.1", "0.1"]) == 0
     assert json.loads((folders / "w" / "ensemble.json").read_text())["weights"] == [0.8, 0.1, 0.1]
-    stored = [read_image([folders / f"prob{member}" / "p.nrrd"]).array / 255 for member in range(3)]
+    stored = [read_probabilities(folders / f"prob{member}" / "p.nrrd")[0] for member in range(3)]
     expected = labels_from_probabilities(mean_probability(stored, [0.8, 0.1, 0.1]), LABELS)
     np.testing.assert_array_equal(read_label_map(folders / "w" / "p.nrrd").array, expected)
 
