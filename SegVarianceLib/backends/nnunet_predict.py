@@ -22,7 +22,7 @@ def predict_with(
     probabilities: bool,
     device: str,
     threads: int,
-    say: Callable[[str], None],
+    progress: Callable[[int, int], object],
 ) -> None:
     """Segment new images with the mean probability of finished runs of a study that nnU-Net trained, into ``output``.
 
@@ -49,8 +49,8 @@ def predict_with(
     }
 
     def hear(event: dict[str, Any]) -> None:
-        if event["kind"] == "message":
-            say(event["message"])
+        if event["kind"] == "progress":
+            progress(event["done"], event["of"])
         elif event["kind"] == "case":
             case_id, like = event["case"], images[event["case"]][0]
             ending = next(end for end in (".nii.gz", ".nii", ".nrrd", ".mha") if like.name.endswith(end))

@@ -207,6 +207,8 @@ def _check_wishes(wishes: Wishes) -> None:
     safe_name(wishes.configuration, "configuration name")
     CLEAN_UP.facts(wishes.clean_up)
     METRICS.settings("surface_dice", {"tolerance_mm": wishes.tolerance_mm})
+    if wishes.backend != "nnunet" and wishes.nnunet_python is not None:
+        raise SegVarianceError("--nnunet-python is for nnU-Net. Give --backend nnunet too.")
     if wishes.backend != "nnunet" or not _NNUNET_EPOCHS.fullmatch(wishes.budget):
         steps_of_budget(wishes.budget, 1e-3, 1, 10**6)
     if wishes.seeds < 1 or wishes.threads_per_run < 1 or wishes.first_seed < 0:

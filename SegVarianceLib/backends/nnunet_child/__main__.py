@@ -72,4 +72,6 @@ def _stop_when_input_ends(stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # every file is closed; taking torch and nnU-Net apart in order would take seconds

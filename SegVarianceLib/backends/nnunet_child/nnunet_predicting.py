@@ -13,16 +13,19 @@ def predict(request: dict[str, Any], say: Callable[..., None], should_stop: Call
     import numpy as np
 
     out, members = Path(request["out"]), request["members"]
+    for member in members:
+        _require_written_by_its_run(member, say)
     device = open_device(request, say)
     for number, member in enumerate(members):
-        predictor = _predictor_of(member, device, say)
+        predictor = _predictor_of(Path(member["checkpoint"]), device)
         for done, (case, images) in enumerate(request["cases"].items()):
             if should_stop():
                 return False
             _, probabilities = segment(predictor, images, True)
             total = probabilities if number == 0 else np.load(out / f"{case}.sum.npy") + probabilities
             np.save(out / f"{case}.sum.npy", total)
-            say("message", message=f"Run {number + 1} of {len(members)}, case {done + 1} of {len(request['cases'])}")
+            cases = len(request["cases"])
+            say("progress", done=number * cases + done + 1, of=len(members) * cases)
             if number + 1 == len(members):
                 mean = total / len(members)
                 labels = predictor.label_manager.convert_probabilities_to_segmentation(mean)
@@ -94,11 +97,14 @@ def _deterministic(device: Any) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)  # nnU-Net's cross entropy has no deterministic form
 
 
-def _predictor_of(member: dict[str, str], device: Any, say: Callable[..., None]) -> Any:
-    checkpoint = Path(member["checkpoint"])
-    if sha256_of(checkpoint) != member["sha256"]:  # nnU-Net unpickles it: it must be what this study's run wrote
-        say("refused", message=f"{checkpoint} is not the file that its run.json describes, and is not opened")
+def _require_written_by_its_run(member: dict[str, str], say: Callable[..., None]) -> None:
+    """nnU-Net unpickles checkpoints: each must be, byte for byte, what this study's run wrote."""
+    if sha256_of(Path(member["checkpoint"])) != member["sha256"]:
+        say("refused", message=f"{member['checkpoint']} is not the file that its run.json describes, and is not opened")
         raise SystemExit(2)
+
+
+def _predictor_of(checkpoint: Path, device: Any) -> Any:
     predictor = new_predictor(device)
     fold = checkpoint.parent.name.removeprefix("fold_")
     predictor.initialize_from_trained_model_folder(str(checkpoint.parent.parent), (fold,), checkpoint.name)

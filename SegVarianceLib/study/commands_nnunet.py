@@ -1,0 +1,59 @@
+"""The command ``predict`` where nnU-Net trained: its checkpoints are used in its own Python only."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from functools import partial
+from pathlib import Path
+
+from ..core.errors import SegVarianceError
+from ..core.files import read_json
+from ..core.machine import usable_cores
+from ..core.records import from_json
+from ..dataset.image_io import read_case_images
+from ..plan.nnunet_plan import NnunetConfiguration
+from ..plan.runs import Run, RunRecord
+from ..plan.study_folder import StudyFolder
+from .terminal import out, progress_bar
+
+
+def predict(arguments: Namespace) -> bool:
+    """Predict with runs of nnU-Net; False, and nothing done, where none of the models is one."""
+    found = [_runs_of(Path(model)) for model in arguments.models]
+    ours = [each for each in found if each is not None]
+    if not ours:
+        return False
+    study = ours[0][0]
+    if len(ours) < len(found) or any(other.root != study.root for other, _ in ours):
+        raise SegVarianceError(
+            "Runs of nnU-Net predict together with runs of the same study only. Ensemble the label maps."
+        )
+    from ..backends.nnunet_predict import predict_with
+
+    runs = [run for _, of_model in ours for run in of_model]
+    cases, output = read_case_images(Path(arguments.images)), Path(arguments.output)
+    if not cases:
+        raise SegVarianceError(f"{arguments.images} holds no images.")
+    threads = arguments.threads or usable_cores()
+    with progress_bar() as progress:
+        say = partial(progress, f"Predicting with {len(runs)} members")
+        predict_with(study, runs, cases, output, arguments.probabilities, arguments.device, threads, say)
+    out.print(f"{len(cases)} cases predicted by {len(runs)} members: {output}", markup=False)
+    return True
+
+
+def _runs_of(model: Path) -> tuple[StudyFolder, list[Run]] | None:
+    """The finished runs of nnU-Net that a study or a run's folder stands for; None where another backend trained."""
+    if (model / "run.json").is_file() and len(model.resolve().parents) > 4:
+        study = StudyFolder(model.resolve().parents[3])
+        runs = [from_json(RunRecord, read_json(model / "run.json"), str(model / "run.json")).run]
+    else:
+        study, runs = StudyFolder(model), []
+    if not study.plan_path.is_file() or not any(
+        isinstance(configuration, NnunetConfiguration) for configuration in study.plan.configurations
+    ):
+        return None
+    runs = runs or [run for run in study.runs if study.is_done(run)]
+    if not runs:
+        raise SegVarianceError(f"{model} has no finished training yet. Run it with: segvariance run {model}")
+    return study, runs
