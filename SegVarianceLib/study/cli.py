@@ -11,7 +11,6 @@ from rich.console import Console
 from .. import __version__
 from ..core.errors import SegVarianceError
 from ..ensemble.postprocessing import CLEAN_UP
-from ..ensemble.region_recipe import PAINT, REBUILDS
 from ..ensemble.rules import RULES
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from . import (
@@ -239,25 +238,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     _add_groups(choose, "say which images are of one patient")
     _add_json(choose)
 
-    regions = _command(commands, "regions", commands_regions.regions)
-    regions.add_argument(
-        "folders", nargs="*", help="predictions: several members are taken together, one vote a region"
-    )
-    regions.add_argument("--regions", default=None, help='such as "whole=1,2,4; core=1,4; enhancing=4"')
-    regions.add_argument(
-        "--order", default=None, help='what each region paints, such as "2,1,4" (default: the value left to it)'
-    )
-    regions.add_argument("--dataset", default=None, help="folder or dataset.json that declares the regions")
-    regions.add_argument("--references", default=None, help="folder of reference label maps")
-    regions.add_argument(
-        "--member", action="append", default=[], metavar="NAME", help="only this one (default: all); may be repeated"
-    )
-    regions.add_argument("--probabilities", action="store_true", help="average kept probabilities instead of voting")
-    regions.add_argument(
-        "--threshold", action="append", default=[], metavar="REGION=0.4", help="instead of one half; may be repeated"
-    )
-    regions.add_argument("--rule", default=PAINT, choices=REBUILDS.ids, help="from probabilities, or shares of votes")
-    regions.add_argument("--output", default=None, help="folder for label maps, tables, the plot and regions.json")
+    commands_regions.add_arguments(_command(commands, "regions", commands_regions.regions))
 
     score = _command(commands, "score", commands_folders.score)
     score.add_argument(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..dataset.image_io import write_label_map
 from ..dataset.label_declaration import read_labels, regions_of_text
 from ..dataset.labelling import regions_of
 from ..dataset.region_checks import definition_problems, described
-from ..ensemble.region_recipe import RegionRecipe
+from ..ensemble.region_recipe import PAINT, REBUILDS, RegionRecipe
 from ..ensemble.regions import Reconstruction
 from ..evaluation.region_steps import RegionSteps, mean_steps, region_steps
 from ..report.region_plot import cross_table, region_sentences, region_step_table, write_region_plot
@@ -23,6 +23,25 @@ from ..review.open_case import OpenCase, read_case
 from ..review.opening import open_review
 from ..review.regions_of_case import reconstruction_of
 from .terminal import out, progress_bar
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="*", help="predictions: several members are taken together, one vote a region")
+    parser.add_argument("--regions", default=None, help='such as "whole=1,2,4; core=1,4; enhancing=4"')
+    parser.add_argument(
+        "--order", default=None, help='what each region paints, such as "2,1,4" (default: the value left to it)'
+    )
+    parser.add_argument("--dataset", default=None, help="folder or dataset.json that declares the regions")
+    parser.add_argument("--references", default=None, help="folder of reference label maps")
+    parser.add_argument(
+        "--member", action="append", default=[], metavar="NAME", help="only this one (default: all); may be repeated"
+    )
+    parser.add_argument("--probabilities", action="store_true", help="average kept probabilities instead of voting")
+    parser.add_argument(
+        "--threshold", action="append", default=[], metavar="REGION=0.4", help="instead of one half; may be repeated"
+    )
+    parser.add_argument("--rule", default=PAINT, choices=REBUILDS.ids, help="from probabilities, or shares of votes")
+    parser.add_argument("--output", default=None, help="folder for label maps, tables, the plot and regions.json")
 
 
 def regions(arguments: Namespace) -> int:
