@@ -154,6 +154,16 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
         "--tolerance-mm", type=float, default=_defaults.tolerance_mm, help="tolerance of the surface Dice"
     )
     plan.add_argument("--title", default=None, help="headline of the report")
+    plan.add_argument(
+        "--train",
+        default=None,
+        choices=("labels", "regions", "both"),
+        help="what to train on; by default regions where there are any; both makes two configurations to compare",
+    )
+    plan.add_argument(
+        "--regions", default=None, help='in place of those in dataset.json, such as "whole=1,2; posterior=2"'
+    )
+    plan.add_argument("--order", default=None, help="value that each region paints, such as 1,2; by default its own")
     plan.add_argument("--backend", default=_defaults.backend, choices=("builtin", "nnunet"), help="what trains")
     plan.add_argument("--nnunet-python", default=None, help="Python of the environment that has nnunetv2 2.8")
     plan.add_argument(
