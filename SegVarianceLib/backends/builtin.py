@@ -21,9 +21,10 @@ from ..model.device import Device, open_device, peak_memory_mib
 from ..model.trained import SCHEMA, TrainedFacts, class_names, class_values, read_trained_facts, save_trained
 from ..plan.runs import Run, RunRecord
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import AnyConfiguration, Configuration
+from ..plan.study_plan import REGIONS, AnyConfiguration, Configuration
 from ..prediction.predict import Predictor, open_predictor
 from ..training.cache import cached_case, read_cache, write_cache
+from ..training.patches import TrainingCase
 from ..training.trainer import Trainer, training_device
 from .backend import Cost, Report, jobs_at_once
 from .held_out import HeldOutProgress
@@ -45,7 +46,7 @@ class Builtin:
         configuration = _own(configuration)
         opened = open_device(device, threads)
         cases = [cached_case(case, dataset.labels, configuration.preprocessing) for case in dataset.cases[:2]]
-        trainer = Trainer(cases, configuration.network, configuration.training, 0, opened)
+        trainer = _trainer(cases, configuration, dataset.labels, 0, opened)
         steps = [_timed(trainer.train_step) for _ in range(8)]
         facts = _facts(configuration, dataset.labels, Run("", 0, 0), "")
         predictor = Predictor(facts, [trainer.average.eval], opened)
@@ -97,10 +98,10 @@ class Builtin:
         if not _prepare(study, run, configuration, report, should_stop):
             return False
         training = study.folds[run.fold].training
-        classes = configuration.network.out_channels
+        classes = len(class_values(study.labels))
         jobs = jobs_at_once(device.threads, device.kind)
         cases = read_cache(study.cache(run.configuration), training, classes, jobs)
-        trainer = Trainer(cases, configuration.network, configuration.training, run.seed, device)
+        trainer = _trainer(cases, configuration, study.labels, run.seed, device)
         path = study.checkpoint(run)
         if not trainer.resume(path, key):
             if path.exists():
@@ -119,6 +120,16 @@ def _own(configuration: AnyConfiguration) -> Configuration:
             f"Configuration {configuration.name!r} holds a recipe of nnU-Net: its backend is 'nnunet'."
         )
     return configuration
+
+
+def _trainer(
+    cases: list[TrainingCase], configuration: Configuration, labels: LabelSet, seed: int, device: Device
+) -> Trainer:
+    regions = None
+    if configuration.trains == REGIONS:
+        values = class_values(labels)
+        regions = [[values.index(value) for value in structure.values] for structure in labels.structures]
+    return Trainer(cases, configuration.network, configuration.training, seed, device, regions)
 
 
 def _train_to_end(trainer: Trainer, save: Callable[[], None], report: Report, should_stop: Callable[[], bool]) -> bool:
@@ -201,6 +212,8 @@ def _is_trained(study: StudyFolder, run: Run, key: str) -> bool:
 
 
 def _facts(configuration: Configuration, labels: LabelSet, run: Run, key: str) -> TrainedFacts:
+    regions = configuration.trains == REGIONS
+    painted = labels.regions_class_order or ()
     return TrainedFacts(
         schema=SCHEMA,
         configuration=run.configuration,
@@ -209,8 +222,9 @@ def _facts(configuration: Configuration, labels: LabelSet, run: Run, key: str) -
         key=key,
         preprocessing=configuration.preprocessing,
         network=configuration.network,
-        class_values=class_values(labels),
-        class_names=class_names(labels),
+        class_values=painted if regions else class_values(labels),
+        class_names=tuple(region.name for region in labels.structures) if regions else class_names(labels),
+        exclusive=not regions,
     )
 
 

@@ -6,7 +6,7 @@ import math
 
 from ..core.labels import LabelSet
 from ..dataset.fingerprint import ChannelFacts, Fingerprint
-from .study_plan import ChannelPlan, Configuration, NetworkPlan, PreprocessingPlan, TrainingPlan
+from .study_plan import LABELS, REGIONS, ChannelPlan, Configuration, NetworkPlan, PreprocessingPlan, TrainingPlan
 
 _CHANNELS = (32, 64, 128, 256, 320)
 _MOST_PATCH_VOXELS = 96**3
@@ -23,14 +23,16 @@ _SKULL_STRIPPED_SHARE = 0.25
 
 
 def plan_configuration(
-    name: str, fingerprint: Fingerprint, labels: LabelSet, steps: int, backend: str = "builtin"
+    name: str, fingerprint: Fingerprint, labels: LabelSet, steps: int, trains: str = LABELS
 ) -> Configuration:
     """Plan one recipe for a dataset (rules in the spirit of nnU-Net, Isensee et al. 2021; network and schedule are ours).
 
     Args:
         steps: length of the training; the learning-rate schedule is planned over exactly these steps.
+        trains: ``LABELS``, or ``REGIONS`` with a channel for each structure and none for the background.
     """
-    network = plan_network(fingerprint, classes=1 + len(labels.foreground_values))
+    channels_out = len(labels.structures) if trains == REGIONS else 1 + len(labels.foreground_values)
+    network = plan_network(fingerprint, channels_out)
     flat_axis = _flat_axis(fingerprint.spacing_zyx_mm, network.patch_zyx)
     learning_rate, warm_up_share = _schedule(steps)
     training = TrainingPlan(
@@ -45,7 +47,8 @@ def plan_configuration(
         rotation_axes=(0, 1, 2) if flat_axis is None else (flat_axis,),
     )
     channels = tuple(_channel(channel) for channel in fingerprint.channels)
-    return Configuration(name, backend, PreprocessingPlan(fingerprint.spacing_zyx_mm, channels), network, training)
+    preprocessing = PreprocessingPlan(fingerprint.spacing_zyx_mm, channels)
+    return Configuration(name, "builtin", preprocessing, network, training, trains)
 
 
 def _schedule(steps: int) -> tuple[float, float]:

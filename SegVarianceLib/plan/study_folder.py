@@ -14,7 +14,7 @@ from ..core.records import from_json, to_json
 from ..dataset.case import Case
 from ..dataset.splits import Fold
 from .runs import Run, RunRecord, runs_of
-from .study_plan import StudyPlan
+from .study_plan import LABELS, StudyPlan
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,8 @@ class StudyFolder:
     def run_inputs(self, run: Run) -> str:
         """Digest of everything a run follows from but the machine: data, split, recipe and seed."""
         recipe = to_json(self.plan.configuration(run.configuration))
+        if recipe.get("trains") == LABELS:
+            del recipe["trains"]  # as in studies of before there was a choice
         fold = to_json(self.folds[run.fold])
         parts = [self.plan.dataset_digest, self.dataset.labels, fold, recipe, run.seed, self.plan.keep_probabilities]
         return sha256_of_json(parts)

@@ -17,6 +17,8 @@ from .nnunet_plan import NnunetConfiguration
 
 SCHEMA = 1
 NORMALISATIONS = ("z_score", "z_score_nonzero", "ct")
+LABELS, REGIONS = "labels", "regions"
+"""What a network's channels are: classes of which a voxel has one, or regions that may overlap."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class PreprocessingPlan:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """One member of the residual U-Net family. ``out_channels`` counts the background."""
+    """One member of the residual U-Net family. ``out_channels`` counts the background, but with regions there is none."""
 
     in_channels: int
     out_channels: int
@@ -99,13 +101,18 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A recipe whose luck is studied; ``backend`` names what trains it."""
+    """A recipe whose luck is studied; ``backend`` names what trains it, ``trains`` on what: ``LABELS`` or ``REGIONS``."""
 
     name: str
     backend: str
     preprocessing: PreprocessingPlan
     network: NetworkPlan
     training: TrainingPlan
+    trains: str = LABELS
+
+    def __post_init__(self) -> None:
+        if self.trains not in (LABELS, REGIONS):
+            raise ValueError(f"expected to train {LABELS} or {REGIONS}, found {self.trains!r}.")
 
 
 AnyConfiguration = Configuration | NnunetConfiguration

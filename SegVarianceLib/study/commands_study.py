@@ -12,6 +12,7 @@ from ..core.errors import SegVarianceError
 from ..core.records import to_json
 from ..dataset.checks import check_dataset
 from ..dataset.dataset_json import open_dataset
+from ..dataset.label_declaration import regions_of_text
 from ..dataset.phantom import make_phantom
 from ..dataset.region_checks import described
 from ..evaluation.score_table import ScoreTable
@@ -87,6 +88,8 @@ def plan(arguments: Namespace) -> int:
         clean_up=arguments.clean_up,
         tolerance_mm=arguments.tolerance_mm,
         title=arguments.title,
+        labels=None if arguments.regions is None else regions_of_text(arguments.regions, arguments.order),
+        trains=arguments.train,
         backend=arguments.backend,
         nnunet_python=arguments.nnunet_python,
         nnunet_configuration=arguments.nnunet_configuration,

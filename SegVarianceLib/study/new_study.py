@@ -26,7 +26,10 @@ from ..metrics.metric import METRICS
 from ..plan.nnunet_plan import EPOCH_STEPS, NnunetConfiguration, NnunetTrainingPlan, epochs_of_steps
 from ..plan.planning import plan_configuration
 from ..plan.study_folder import StudyDataset, StudyFolder
-from ..plan.study_plan import SCHEMA, AnyConfiguration, StudyPlan
+from ..plan.study_plan import LABELS, REGIONS, SCHEMA, AnyConfiguration, StudyPlan
+
+BOTH = "both"
+"""A study of two configurations that differ in what they train on, and in nothing else."""
 
 _COMPRESSED_SHARE = 0.3
 """Rough size of label and probability maps on disk against their voxels; most of them are background."""
@@ -37,7 +40,9 @@ _BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(steps?|epochs?|min(?:utes?)?)\s*")
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user chooses; all else follows from the data. ``budget`` is "2000 steps", "50 epochs" or "5 minutes"; for
+    """What the user chooses; all else follows from the data. ``budget`` is "2000 steps", "50 epochs" or "5 minutes".
+    ``labels`` are told in place of the dataset's own; ``trains`` is "labels", "regions" or "both", by default regions where
+    there are any. For
     backend ``nnunet``, of which the last four fields speak, also "50 epochs of 100 steps"."""
 
     seeds: int = 10
@@ -54,6 +59,8 @@ class Wishes:
     clean_up: str = "keep_largest"
     tolerance_mm: float = 1.0
     title: str | None = None
+    labels: LabelSet | None = None
+    trains: str | None = None
     backend: str = "builtin"
     nnunet_python: str | None = None
     nnunet_configuration: str = "3d_fullres"
@@ -98,23 +105,35 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
     backend = BACKENDS.function(wishes.backend)()
     nnunet = nnunet_draft(wishes) if wishes.backend == "nnunet" else None
     dataset = open_dataset(folder)
+    if wishes.labels is not None:
+        dataset = replace(dataset, labels=replace(wishes.labels, ignore_value=dataset.labels.ignore_value))
+    kinds = _trained_kinds(wishes, dataset.labels)
     warnings = require_clean(dataset, lambda done, of: progress("Checking cases", done, of))
     groups = None if wishes.groups is None else read_groups(wishes.groups, wishes.group_column)
     folds = split([case.id for case in dataset.cases], wishes.split, wishes.split_seed, groups)
     fingerprint = take_fingerprint(dataset, lambda done, of: progress("Measuring cases", done, of))
 
     progress("Timing a few training steps", 0, 1)
-    draft = nnunet or plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps=1)
+    draft = nnunet or plan_configuration(wishes.configuration, fingerprint, dataset.labels, 1, kinds[0])
     cache = study.cache(wishes.configuration)
     cost = backend.measure(dataset, draft, wishes.device, wishes.threads_per_run, cache)
     progress("Timing a few training steps", 1, 1)
-    configuration: AnyConfiguration
+    configurations: tuple[AnyConfiguration, ...]
     if isinstance(draft, NnunetConfiguration):
-        configuration = with_schedule(draft, wishes.budget, cost.seconds_per_step)
+        configurations = (with_schedule(draft, wishes.budget, cost.seconds_per_step),)
     else:
         smallest = min(len(fold.training) for fold in folds)
         steps = steps_of_budget(wishes.budget, cost.seconds_per_step, draft.training.batch_size, smallest)
-        configuration = plan_configuration(wishes.configuration, fingerprint, dataset.labels, steps)
+        configurations = tuple(
+            plan_configuration(
+                wishes.configuration if len(kinds) == 1 else f"{wishes.configuration}_{kind}",
+                fingerprint,
+                dataset.labels,
+                steps,
+                kind,
+            )
+            for kind in kinds
+        )
     plan = StudyPlan(
         schema=SCHEMA,
         title=wishes.title or f"{dataset.name}: {wishes.seeds} seeds, {wishes.split}",
@@ -123,7 +142,7 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
         split=wishes.split,
         split_seed=wishes.split_seed,
         seeds=tuple(range(wishes.first_seed, wishes.first_seed + wishes.seeds)),
-        configurations=(configuration,),
+        configurations=configurations,
         device=cost.device,
         threads_per_run=wishes.threads_per_run,
         keep_probabilities=wishes.keep_probabilities,
@@ -139,6 +158,19 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
     held_out = sum(len(fold.held_out) for fold in folds)
     estimate = _estimate(plan, len(folds), held_out, cost, fingerprint, dataset.labels, study.root, warnings)
     return study, estimate
+
+
+def _trained_kinds(wishes: Wishes, labels: LabelSet) -> tuple[str, ...]:
+    """What the configurations are trained on, one configuration each."""
+    trains = wishes.trains or (REGIONS if labels.has_regions else LABELS)
+    if trains != LABELS and not labels.has_regions:
+        raise SegVarianceError(
+            f"--train {trains} needs regions, and every structure of this dataset is one label. "
+            'Declare regions, such as --regions "whole=1,2; posterior=2", or train labels.'
+        )
+    if wishes.backend == "nnunet" and labels.has_regions and trains != REGIONS:
+        raise SegVarianceError(f"nnU-Net trains on regions where there are any, so not --train {trains}. Leave it out.")
+    return (LABELS, REGIONS) if trains == BOTH else (trains,)
 
 
 def nnunet_draft(wishes: Wishes) -> NnunetConfiguration:
@@ -240,14 +272,17 @@ def _estimate(
     root: Path,
     warnings: list[Problem],
 ) -> Estimate:
-    runs, steps = len(plan.seeds) * folds, plan.configurations[0].training.steps
+    runs = len(plan.configurations) * len(plan.seeds) * folds
+    steps = plan.configurations[0].training.steps
     jobs = min(runs, jobs_at_once(plan.threads_per_run, plan.device))
     run_s = steps * cost.seconds_per_step + held_out / folds * cost.seconds_per_case
     # A case has as many voxels on its own grid as it has millimetres: near enough for a forecast.
     voxels = fingerprint.voxels_total / len(fingerprint.cases)
     maps = 1 + (1 + len(labels.foreground_values) if plan.keep_probabilities else 0)
     cache = fingerprint.voxels_total * (2 * len(fingerprint.channels) + 1)  # float16 channels, uint8 classes
-    disk = cache + runs * cost.weights_bytes + len(plan.seeds) * held_out * voxels * maps * _COMPRESSED_SHARE
+    cache *= len(plan.configurations)
+    predicted = len(plan.configurations) * len(plan.seeds) * held_out
+    disk = cache + runs * cost.weights_bytes + predicted * voxels * maps * _COMPRESSED_SHARE
     return Estimate(
         runs=runs,
         steps=steps,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def train(study: StudyFolder, jobs: int, step: _Steps) -> None:
 
 def _require_planned_data(study: StudyFolder) -> None:
     dataset = study.dataset
-    if dataset_digest(open_dataset(Path(dataset.folder))) != study.plan.dataset_digest:
+    found = replace(open_dataset(Path(dataset.folder)), labels=study.labels)  # the plan may have told other regions
+    if dataset_digest(found) != study.plan.dataset_digest:
         raise SegVarianceError(
             f"{dataset.folder} has changed since this study was planned: runs before and after would not compare. "
             "Restore the data, or plan a new study."

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 (its own convention)
 
+from SegVarianceLib.core.arrays import dequantise_probabilities
 from SegVarianceLib.dataset.image_io import read_label_map, read_probabilities
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
@@ -51,27 +52,42 @@ def msd_with_regions(phantom: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-def test_regions_are_scored_and_the_ignore_label_is_neither_learnt_nor_scored(
+def test_labels_and_regions_are_trained_side_by_side_and_the_ignore_label_is_neither_learnt_nor_scored(
     msd_with_regions: Path, segvariance: Callable, tmp_path: Path
 ) -> None:
     root = tmp_path / "study"
-    planned = segvariance("plan", msd_with_regions, root, "--seeds", 2, "--budget", "60 steps", "--device", "cpu")
+    wishes = ("--seeds", 2, "--budget", "60 steps", "--device", "cpu", "--train", "both")
+    planned = segvariance("plan", msd_with_regions, root, *wishes)
     assert planned.returncode == 0, planned.stderr
     ran = segvariance("run", root)
     assert ran.returncode == 0, ran.stderr
 
     study = StudyFolder.open(root)
-    assert study.plan.configurations[0].network.in_channels == 2
+    of_labels, of_regions = study.plan.configurations
+    assert (of_labels.name, of_regions.name) == ("default_labels", "default_regions")
+    assert [recipe.network.out_channels for recipe in (of_labels, of_regions)] == [4, 3]
+    assert of_labels.network.in_channels == 2 and of_labels.training == of_regions.training
     drawn = set()
     for run in study.runs:
         for case_id in study.folds[0].held_out:
-            drawn |= set(np.unique(read_label_map(study.prediction(run, case_id)).array).tolist())
-            probabilities, _, _ = read_probabilities(study.probabilities(run, case_id))
-            assert len(probabilities) == len(VALUES)
+            found = read_label_map(study.prediction(run, case_id)).array
+            drawn |= set(np.unique(found).tolist())
+            quantised, _, names = read_probabilities(study.probabilities(run, case_id))
+            kept = dequantise_probabilities(quantised)
+            if run.configuration == "default_regions":
+                assert names == ("whole", "inner", "core")
+                painted = np.select([kept[2] > 0.5, kept[1] > 0.5, kept[0] > 0.5], [4, 2, 1], 0)
+                assert (painted != found).mean() < 0.01, "8-bit probabilities round near a half"
+            else:
+                assert len(names) == len(VALUES)
     assert drawn <= set(VALUES.tolist())
     assert len(drawn) > 1
     scores = ScoreTable.read(study.scores_path)
-    assert scores.unique("structure") == ("whole", "inner", "core")
+    levels = ("whole", "inner", "core", "label value 1", "label value 2", "label value 4")
+    assert scores.unique("structure") == levels
+    assert {score.configuration for score in scores.scores} >= {"default_labels", "default_regions"}
+    compared = segvariance("compare", root)
+    assert compared.returncode == 0 and "default_regions" in compared.stdout, compared.stderr
 
     run, case_id = study.runs[0], study.folds[0].held_out[0]
     found, reference = (
@@ -79,5 +95,7 @@ def test_regions_are_scored_and_the_ignore_label_is_neither_learnt_nor_scored(
     )
     counted = reference != IGNORED
     a, b = np.isin(found, [1, 2, 4]) & counted, np.isin(reference, [1, 2, 4]) & counted
-    (score,) = scores.where(member="seed_0", case=case_id, structure="whole", metric="dice").scores
+    (score,) = scores.where(
+        configuration=run.configuration, member="seed_0", case=case_id, structure="whole", metric="dice"
+    ).scores
     assert score.value == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()), abs=1e-12)
