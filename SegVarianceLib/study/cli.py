@@ -16,6 +16,7 @@ from ..stats.seed_matrix import FOREGROUND_MEAN
 from . import (
     commands_choose,
     commands_compare,
+    commands_convert,
     commands_ensemble,
     commands_folders,
     commands_power,
@@ -49,6 +50,7 @@ Single steps, on a study or on plain folders of NIfTI or NRRD files
   compare    Say what a difference between recipes is worth, and what seeds alone do.
   power      Say how many trainings and cases would settle a difference.
   report     Write the HTML report.
+  convert    Turn a dataset of MSD or nnU-Net into the other, or a study's predictions into folders of nnU-Net.
 
 Each command has its own help: segvariance COMMAND --help
 """
@@ -285,6 +287,13 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     report = _command(commands, "report", commands_folders.report)
     _add_scores(report)
     report.add_argument("--output", default=None, help="the HTML file (default: report.html beside the scores)")
+
+    convert = _command(commands, "convert", commands_convert.convert)
+    convert.add_argument("source", help="MSD or nnU-Net raw folder, with dataset.json, or a study")
+    convert.add_argument("output", help="new folder; a dataset becomes DatasetXXX_Name or TaskXX_Name in it")
+    convert.add_argument(
+        "--to", default="nnunet", choices=commands_convert.LAYOUTS, help="files are hard links where they can be"
+    )
 
 
 def _add_members(parser: argparse.ArgumentParser) -> None:
