@@ -55,8 +55,11 @@ class LabelSet:
         """
         if not self.has_regions:
             return self
-        rebuilt = tuple(Structure(f"{LABEL_VALUE}{value}", (value,)) for value in self.foreground_values)
-        return LabelSet((*self.structures, *rebuilt), self.ignore_value)
+        named = {
+            f"{LABEL_VALUE}{value}": Structure(f"{LABEL_VALUE}{value}", (value,)) for value in self.foreground_values
+        }
+        together = {structure.name: structure for structure in self.structures} | named
+        return LabelSet(tuple(together.values()), self.ignore_value)
 
     @property
     def known_values(self) -> frozenset[int]:

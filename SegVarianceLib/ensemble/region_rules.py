@@ -56,9 +56,10 @@ def region_probabilities(probabilities: np.ndarray, values: Sequence[int], label
     """
     lacking = sorted(set(labels.foreground_values) - set(values))
     if len(probabilities) != 1 + len(values) or lacking:
+        wanted = ", ".join(structure.name for structure in labels.structures)
         raise SegVarianceError(
-            f"The {len(probabilities)} probability channels are background and the labels {', '.join(map(str, values))}; the "
-            f"regions are made of {', '.join(map(str, labels.foreground_values))}. Give the labels with which the model was trained."
+            f"The {len(probabilities)} probability channels are neither the regions {wanted}, in this order, nor the background and "
+            f"the labels {', '.join(map(str, values))} that they are made of. Give the labels with which the model was trained."
         )
     at = {value: channel for channel, value in enumerate(values, start=1)}
     return np.stack(

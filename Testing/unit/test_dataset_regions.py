@@ -122,7 +122,7 @@ def test_small_regions_painted_first_are_painted_over_and_that_is_fatal():
     assert "Write large regions first" in problem.remedy  # no order of these two fits 2, 1
 
 
-def test_sorted_names_that_paint_foreign_values_are_explained_with_the_order_that_fits(tmp_path):
+def test_sorted_names_that_paint_foreign_values_are_explained_with_the_order_that_fits():
     damaged = json.loads(json.dumps(declaration(BRATS), sort_keys=True))
     with pytest.raises(SegVarianceError) as found:
         read_labels(damaged, "dataset.json")

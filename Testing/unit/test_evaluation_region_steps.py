@@ -157,6 +157,8 @@ def test_scores_of_regions_and_of_the_labels_within_stand_side_by_side_under_nam
     found = [s for s in score_case(PREDICTION, REFERENCE, LABELS, (1.0, 1.0, 1.0), 1.0) if s.metric == "dice"]
     assert [s.structure for s in found] == ["whole", "core", "label value 1", "label value 2"]
     assert found[1].value == found[3].value  # a region of one label is that label
+    both = LABELS.on_both_levels
+    assert both.on_both_levels == both
     plain = LabelSet((Structure("head", (1,)), Structure("tail", (2,))))
     assert {s.structure for s in score_case(PREDICTION, REFERENCE, plain, (1.0, 1.0, 1.0), 1.0)} == {"head", "tail"}
 

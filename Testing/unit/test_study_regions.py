@@ -176,6 +176,30 @@ def test_kept_probabilities_of_labels_add_up_to_those_of_regions(tmp_path):
     assert np.count_nonzero(rebuilt.label_map) == 20
 
 
+def test_kept_probabilities_of_regions_are_taken_as_they_are_and_only_where_the_case_lies(tmp_path, capsys):
+    channels = np.zeros((2, 1, 2, 20), np.uint8)
+    channels[0, ..., 4:18], channels[1, ..., 8:20] = 200, 150
+    write_label_map(tmp_path / "m/predictions/p1.nii.gz", REFERENCE, GRID)
+    path = tmp_path / "m/probabilities/p1.nrrd"
+    write_probabilities(path, channels, GRID, ["whole", "core"])
+    told = ["regions", str(tmp_path / "m"), "--regions", TEXT, "--probabilities", "--output", str(tmp_path / "out")]
+    assert main(told) == 0
+    assert (
+        "mean probability of 1: label 1 0.080 ml, label 2 0.240 ml; orphans: core 0.040 ml" in capsys.readouterr().out
+    )
+    assert main([*told, "--rule", "nested"]) == 0
+    said = capsys.readouterr().out
+    assert "p1: probabilities of 4 voxels lowered" in said and "orphans: none" in said
+    elsewhere = Geometry(GRID.size, GRID.spacing_mm, (5.0, 0.0, 0.0), GRID.direction)
+    write_probabilities(path, channels, elsewhere, ["whole", "core"])
+    assert main(told) == 2
+    assert "origin" in capsys.readouterr().err
+    for wrong, names in ((channels[:1], ["whole"]), (channels, ["core", "whole"])):
+        write_probabilities(path, wrong, GRID, names)
+        assert main(told) == 2
+        assert "are neither the regions whole, core, in this order, nor the background" in capsys.readouterr().err
+
+
 def test_the_plot_is_well_formed_and_shows_every_label_and_its_region():
     found = region_steps(Reconstruction.of_label_map(MEMBERS["a"], LABELS, 10.0, REFERENCE))
     svg = ET.fromstring(region_plot(found))  # noqa: S314 (our own)
