@@ -1,4 +1,4 @@
-"""Ensembles of whole folders: plain label maps of any tool, or probabilities that SegVariance wrote."""
+"""Ensembles of whole folders: plain label maps of any tool, or probabilities that SegVariance or nnU-Net wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.files import path_inside
 from ..core.labels import LabelSet, Structure
 from ..dataset.grids import grid_problems
-from ..dataset.image_io import read_geometry, read_label_map, read_probabilities, write_label_map
+from ..dataset.image_io import IMAGE_ENDINGS, read_geometry, read_label_map, read_probabilities, write_label_map
+from ..dataset.nnunet_plans import turning_reader
+from ..dataset.nnunet_probabilities import read_nnunet_probabilities
 from .rules import RULES
 
 Progress = Callable[[int, int], object]
@@ -33,7 +35,8 @@ def ensemble_folders(
 
     Args:
         rule: an id of ``RULES``.
-        members: case id to file, one mapping a member; label maps or probability maps, as the rule reads.
+        members: case id to file, one mapping a member; label maps or probability maps, as the rule reads. Where it reads
+            probabilities, a label map stands for nnU-Net's ``.npz`` beside it.
         labels: what the label values, or the probability channels in order, mean.
         weights: one for each member, in their order, where the rule is weighted.
 
@@ -99,18 +102,33 @@ def _known_label_map(path: Path, labels: LabelSet) -> np.ndarray:
 
 def _probabilities(files: Sequence[Path], labels: LabelSet) -> tuple[Iterator[np.ndarray], LabelSet]:
     """The members' probabilities, and the labels in the sense of their classes."""
-    first, _, names = read_probabilities(files[0])
+    first, names = _classes(files[0])
     rest = (_same_classes(path, names, files[0]) for path in files[1:])
-    return chain([first], rest), _labels_of_classes(names, labels, files[0])
+    return chain([first], rest), labels if names is None else _labels_of_classes(names, labels, files[0])
 
 
-def _same_classes(path: Path, names: tuple[str, ...], first: Path) -> np.ndarray:
-    probabilities, _, found = read_probabilities(path)
+def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path) -> np.ndarray:
+    probabilities, found = _classes(path)
     if found != names:
         raise SegVarianceError(
-            f"{path} holds the classes {', '.join(found)}; {first} holds {', '.join(names)}. Combine one labelling only."
+            f"{path} holds the classes {', '.join(found or ('of nnU-Net',))}; {first} holds {', '.join(names or ('of nnU-Net',))}. "
+            "Combine one labelling only."
         )
     return probabilities
+
+
+def _classes(path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Probabilities [c, z, y, x] and the names of their classes; nnU-Net names none in its files."""
+    ending = next((each for each in IMAGE_ENDINGS if path.name.endswith(each)), "")
+    beside = path.parent / f"{path.name.removesuffix(ending)}.npz"
+    if not beside.is_file():
+        probabilities, _, names = read_probabilities(path)
+        return probabilities, names
+    if reader := turning_reader(path.parent):
+        raise SegVarianceError(
+            f"{beside} lies on the turned axes of nnU-Net's {reader}, the label map beside it does not. Vote label maps instead."
+        )
+    return read_nnunet_probabilities(beside, read_geometry(path).shape_zyx), None
 
 
 def _labels_of_classes(names: tuple[str, ...], labels: LabelSet, path: Path) -> LabelSet:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from ..core.errors import Problem, SegVarianceError
 from ..dataset.image_io import IMAGE_ENDINGS, find_images, read_case_images
+from ..dataset.nnunet_plans import on_own_axes
 from .declared import declared_in
 from .description import FOLDERS, Found, Guess, Request, ReviewMember
 from .folder_roles import WRAPPERS, Folders, look_through
 from .guessing import guess_pattern
-from .nnunet_plans import on_own_axes
 from .patterns import Defaults, Row, number_in, read_rows, without_ending
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ..core.errors import Problem, SegVarianceError
 from ..dataset.image_io import find_images, read_case_images
+from ..dataset.nnunet_plans import dataset_name, on_own_axes
 from .declared import Declared, declared_in
 from .description import NNUNET, Found, ReviewMember
 from .from_folders import probabilities_beside
-from .nnunet_plans import dataset_name, on_own_axes
 from .patterns import number_in, without_seed
 
 _TRAINER = re.compile(r"[^_].*?__.+__.+")

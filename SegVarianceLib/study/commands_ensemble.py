@@ -25,6 +25,7 @@ from ..evaluation.evaluate import discover_labels
 from ..evaluation.score_table import ScoreTable
 from ..evaluation.uncertainty_table import UncertaintyTable
 from ..plan.study_folder import StudyFolder
+from ..review.declared import declared_in
 from ..review.description import Review
 from ..review.from_study import is_study
 from ..review.open_case import read_case
@@ -46,7 +47,8 @@ def ensemble(arguments: Namespace) -> int:
     """Combine folders by one rule; ``ensemble.json`` beside the label maps says by which and with what weights."""
     members = [images_in(Path(folder)) for folder in arguments.folders]
     rule = RULES.function(arguments.rule)
-    if rule.reads == "probabilities" and arguments.dataset is None:
+    declared = None if arguments.dataset is not None else declared_in(map(Path, arguments.folders), []).labels
+    if rule.reads == "probabilities" and arguments.dataset is None and declared is None:
         raise SegVarianceError(
             f"{arguments.rule} reads probability files and needs --dataset, whose dataset.json says which value each class has."
         )
@@ -55,7 +57,10 @@ def ensemble(arguments: Namespace) -> int:
             "weighted_mean_probability needs --weights, one for each folder; the other rules take none."
         )
     label_maps = [path for files in members for path in files.values()]
-    labels = discover_labels(label_maps) if arguments.dataset is None else open_dataset(Path(arguments.dataset)).labels
+    if arguments.dataset is not None:
+        labels = open_dataset(Path(arguments.dataset)).labels
+    else:
+        labels = declared or discover_labels(label_maps)
     output = Path(arguments.output)
     with progress_bar() as progress:
         written = ensemble_folders(

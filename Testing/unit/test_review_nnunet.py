@@ -228,3 +228,24 @@ def test_members_without_probabilities_are_told_apart(tmp_path: Path):
     member = ReviewMember("c", "m", {"a": tmp_path / "a.nii.gz"})
     with pytest.raises(SegVarianceError, match="kept probabilities"):
         mean_of_probabilities([member], "a", read_geometry(FIXTURES / "nnunet_2.8.1/nnUNet_raw" / LABELS / "labelsTr/anna.nii.gz"), LabelSet((Structure("x", (1,)),)))  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_command_averages_folders_of_nnunet_as_they_are(dataset: str, tmp_path: Path):
+    folder = FIXTURES / "nnunet_2.8.1" / "nnUNet_results" / dataset
+    members = tmp_path / "0", tmp_path / "1"
+    for number, place in enumerate(members):
+        shutil.copytree(folder / f"predictions_{number}", place)
+        for path in place.glob("[bc]*"):
+            path.unlink()
+    assert main(["ensemble", *map(str, members), "--rule", "mean_probability", "--output", str(tmp_path / "out")]) == 0
+    (made,) = tmp_path.glob("out/anna*")
+    assert np.array_equal(read_label_map(made).array, read_label_map(folder / "predictions_ensemble" / made.name).array)
+
+
+def test_turned_probabilities_are_not_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    shutil.copytree(FIXTURES / "nnunet_2.8.1" / "nnUNet_results" / LABELS / "predictions_0", tmp_path / "0")
+    plans = tmp_path / "0" / "plans.json"
+    plans.write_text(plans.read_text().replace('"SimpleITKIO"', '"NibabelIOWithReorient"'))
+    assert main(["ensemble", str(tmp_path / "0"), "--rule", "mean_probability", "--output", str(tmp_path / "out")]) == 2
+    assert "turned axes of nnU-Net's NibabelIOWithReorient" in " ".join(capsys.readouterr().err.split())
