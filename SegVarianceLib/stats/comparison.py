@@ -24,7 +24,7 @@ from .resampling import Pigeonhole, canonical, percentile_interval
 from .score_cube import higher_is_better
 from .seed_matrix import Exclusion, SeedMatrix
 from .tests import SIGNIFICANCE_LEVEL, exact_permutation_p
-from .two_way import TwoWay, two_way
+from .two_way import two_way
 from .usual_tests import UsualTest, half_differences, usual_tests
 from .variance_components import PilotVariances, pilot_variances
 from .variance_parts import VariancePart, variance_parts
@@ -163,7 +163,7 @@ def compare_matrices(
     equivalence = result.interval(EQUIVALENCE_CONFIDENCE)
     pilot = pilot_variances(first, second)
     better, worse = cases_beyond(first, second, d0)
-    p, beyond_p, equivalence_p = result.p_different(), _beyond_p(result, d0), _equivalence_p(result, d0)
+    p, beyond_p, equivalence_p = result.p_different(), result.p_not_beyond(d0), result.p_not_equivalent(d0)
     return Comparison(
         a=_recipe(a),
         b=_recipe(b),
@@ -291,11 +291,3 @@ def _recipe(matrix: SeedMatrix) -> Recipe:
         failure_rate(np.concatenate([failed, matrix.failures_left_out], axis=1)),
         matrix.left_out_seeds,
     )
-
-
-def _beyond_p(result: TwoWay, d0: float) -> float:
-    return min(1.0, 2 * min(result.p_not_above(d0), result.p_not_below(-d0)))
-
-
-def _equivalence_p(result: TwoWay, d0: float) -> float:
-    return max(result.p_not_above(-d0), result.p_not_below(d0))

@@ -58,6 +58,14 @@ class TwoWay:
         """One-sided p value of "the difference is ``bound`` or more": small where it is clearly below."""
         return replace(self, difference=-self.difference).p_not_above(-bound)
 
+    def p_not_beyond(self, bound: float) -> float:
+        """Twice the one-sided p value of "the difference is ``bound`` or less, either way"."""
+        return min(1.0, 2 * min(self.p_not_above(bound), self.p_not_below(-bound)))
+
+    def p_not_equivalent(self, bound: float) -> float:
+        """The larger of two one-sided p values of "the difference is not within ``bound``" (TOST)."""
+        return max(self.p_not_above(-bound), self.p_not_below(bound))
+
 
 def two_way(a: np.ndarray, b: np.ndarray) -> TwoWay:
     """Mean of ``a`` [seed, case] minus mean of ``b`` [seed, case], on the same cases in the same order, at least 2 seeds each.

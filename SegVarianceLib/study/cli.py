@@ -14,6 +14,7 @@ from ..ensemble.postprocessing import CLEAN_UP
 from ..ensemble.rules import RULES
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from . import (
+    commands_best,
     commands_choose,
     commands_compare,
     commands_convert,
@@ -49,6 +50,7 @@ Single steps, on a study or on plain folders of NIfTI or NRRD files
   score      Score predictions against references: Dice, IoU, HD95, surface Dice.
   compare    Say what a difference between recipes is worth, and what seeds alone do.
   power      Say how many trainings and cases would settle a difference.
+  best       Say which configuration or ensemble of them is best, where that can be told, and write its recipe.
   report     Write the HTML report.
   convert    Turn a dataset of MSD or nnU-Net into the other, or a study's predictions into folders of nnU-Net.
 
@@ -195,6 +197,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     predict.add_argument(
         "models", nargs="+", help="a study, run folders, or weights.safetensors files; several are averaged"
     )
+    predict.add_argument("--recipe", default=None, help="ensemble_recipe.json of best; then give the studies it names")
     predict.add_argument("--images", required=True, help="folder of images; channels as CASE_0000, CASE_0001")
     predict.add_argument("--output", required=True, help="folder for the label maps")
     predict.add_argument("--probabilities", action="store_true", help="also write 8-bit class probabilities")
@@ -276,6 +279,20 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     compare.add_argument("--structure", default=None, help="the question asked (default: the mean over structures)")
     compare.add_argument("--by", default=None, choices=("structure",), help="also each structure alone")
     _add_json(compare)
+
+    best = _command(commands, "best", commands_best.best)
+    best.add_argument("studies", nargs="+", help="finished studies of one dataset and split")
+    best.add_argument("--output", required=True, help="folder for ensembles, scores.csv, the answer and the recipe")
+    best.add_argument("--metric", default="dice", help="column 'metric' of the scores")
+    best.add_argument("--structure", default=None, help="the question asked (default: the mean over structures)")
+    best.add_argument("--d0", type=float, default=None, help="smallest difference that matters")
+    best.add_argument("--clean-up", default=None, metavar="JSON", help="clean_up.json to go into the recipe")
+    best.add_argument(
+        "--simplest",
+        action="store_true",
+        help="recipe of the candidate with the fewest trainings that is not shown to be worse",
+    )
+    _add_json(best)
 
     power = _command(commands, "power", commands_power.power_command)
     _add_scores(power)

@@ -20,8 +20,9 @@ from ..dataset.image_io import (
     write_probabilities,
 )
 from ..dataset.splits import read_groups
-from ..ensemble.clean_up import CleanUpStep, clean_folder
+from ..ensemble.clean_up import CleanUpStep, apply_steps, clean_folder
 from ..ensemble.clean_up_recipe import CleanUpRecipe
+from ..ensemble.ensemble_recipe import EnsembleRecipe
 from ..evaluation.evaluate import Member, discover_labels, score_members
 from ..evaluation.score_table import Score, ScoreTable
 from ..plan.study_folder import StudyFolder
@@ -43,7 +44,16 @@ def predict(arguments: Namespace) -> int:
     from ..model.device import open_device
     from ..prediction.predict import open_predictor
 
-    weights = [path for model in arguments.models for path in _weights_of(Path(model))]
+    recipe = None if arguments.recipe is None else EnsembleRecipe.read(Path(arguments.recipe))
+    if recipe is None:
+        weights = [path for model in arguments.models for path in _weights_of(Path(model))]
+    elif recipe.rule != "mean_probability":
+        raise SegVarianceError(
+            f"Prediction averages probabilities, the recipe asks for {recipe.rule}. Predict with each member, then: segvariance "
+            f"ensemble FOLDERS --rule {recipe.rule}"
+        )
+    else:
+        weights = recipe.weights_files([Path(model) for model in arguments.models])
     images_in(Path(arguments.images))
     cases = read_case_images(Path(arguments.images))
     threads = arguments.threads or usable_cores()
@@ -55,7 +65,13 @@ def predict(arguments: Namespace) -> int:
             volume = read_image(images)
             prediction = predictor.predict(volume, arguments.probabilities)
             ending = next(end for end in (".nii.gz", ".nii", ".nrrd", ".mha") if images[0].name.endswith(end))
-            write_label_map(output / f"{case_id}{ending}", prediction.label_map, volume.geometry, like=images[0])
+            label_map = prediction.label_map
+            if recipe is not None and recipe.clean_up is not None:
+                clean_up = recipe.clean_up
+                label_map = apply_steps(
+                    clean_up.steps, label_map, clean_up.labels, volume.geometry.voxel_volume_mm3
+                ).label_map
+            write_label_map(output / f"{case_id}{ending}", label_map, volume.geometry, like=images[0])
             if prediction.probabilities is not None:
                 path, names = output / "probabilities" / f"{case_id}.nrrd", predictor.facts.class_names
                 write_probabilities(path, prediction.probabilities, volume.geometry, names, like=images[0])

@@ -1,0 +1,76 @@
+"""The command ``best``: every configuration, every pair and the whole set, and which of them is best where that can be told."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from ..core.files import write_json
+from ..ensemble.clean_up_recipe import CleanUpRecipe
+from ..ensemble.ensemble_recipe import EnsembleRecipe
+from ..plan.study_folder import StudyFolder
+from ..stats.best_configuration import BestConfiguration, best_configuration
+from ..stats.best_words import best_sentences
+from ..stats.seed_matrix import FOREGROUND_MEAN
+from ..stats.verdict import number, percent
+from .best import judged_candidates, make_candidates, recipe_members, rule_for, score_candidates, sources_of
+from .terminal import out, print_json, progress_bar
+
+
+def best(arguments: Namespace) -> int:
+    """Writes below ``--output``: ensembles, scores.csv, best_configuration.json and ensemble_recipe.json."""
+    studies = [StudyFolder.open(Path(each)) for each in arguments.studies]
+    output = Path(arguments.output)
+    clean_up = None if arguments.clean_up is None else CleanUpRecipe.read(Path(arguments.clean_up))
+    sources = sources_of(studies)
+    if clean_up is not None:
+        clean_up.require_same_labels(studies[0].labels)
+    with progress_bar() as progress:
+        rows = make_candidates(sources, output / "ensembles", progress)
+        table = score_candidates(rows, studies[0], progress)
+    table.write(output / "scores.csv")
+    several = len(studies[0].labels.structures) > 1
+    structure = arguments.structure or (FOREGROUND_MEAN if several else studies[0].labels.structures[0].name)
+    candidates = judged_candidates(table, rows, studies[0], arguments.metric, structure)
+    found = best_configuration(candidates, arguments.d0)
+    chosen = found.simplest if arguments.simplest else found.best
+    trainings = frozenset(name for row in rows[chosen] for name in row.trainings)
+    sentences = best_sentences(found)
+    members = recipe_members(sources, trainings)
+    recipe = EnsembleRecipe.of(
+        chosen, [study.root.name for study in studies], members, rule_for(sources), clean_up, sentences[0]
+    )
+    recipe.write(output / "ensemble_recipe.json")
+    command = ["segvariance", "predict", *arguments.studies, "--recipe", str(output / "ensemble_recipe.json")]
+    predict = f"{shlex.join(command)} --images IMAGES --output PREDICTIONS"
+    write_json(output / "best_configuration.json", found.to_json() | {"chosen": chosen, "predict": predict})
+    if arguments.json:
+        print_json(found.to_json() | {"chosen": chosen, "predict": predict})
+        return 0
+    _print(found)
+    for sentence in sentences:
+        out.print(f"  - {sentence}", markup=False)
+    out.print(
+        f"  Scores are held-out: each case by the fold that never saw it. The recipe of {chosen} takes all folds of all "
+        f"{len(trainings)} trainings, {len(members)} networks: such a fold ensemble cannot be scored on these cases, since its "
+        "other folds have trained on them.",
+        markup=False,
+    )
+    out.print(f"Predict new cases with: {predict}", markup=False)
+    return 0
+
+
+def _print(found: BestConfiguration) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("Candidate", "Trainings", "Rows", f"Mean {found.metric.title}", "95 %", "Picked"):
+        table.add_column(column, header_style="dim", no_wrap=True)
+    for each in found.standings:
+        interval = f"{number(each.mean.low, found.metric, 1)} to {number(each.mean.high, found.metric, 1)}"
+        picked = "cases only" if each.picked is None else percent(each.picked)
+        mean = number(each.mean.value, found.metric, 1)
+        table.add_row(escape(each.name), str(each.trainings), str(each.rows), mean, interval, picked)
+    out.print(table)
