@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.arrays import values_present
 from ..core.files import write_json
 from ..core.labels import LabelSet
 from ..dataset.case import Case
 from ..dataset.image_io import read_image, read_label_map, write_label_map, write_map
+from ..dataset.nnunet_labels import nnunet_description, nnunet_values, renumbered
 from ..model.trained import class_values
 
 
@@ -29,28 +29,15 @@ def write_raw(folder: Path, cases: Sequence[Case], channels: Sequence[str], labe
     """
     if (folder / "dataset.json").exists():
         return
-    numbers = _consecutive(labels)
-    keep = all(value == number for value, number in numbers.items())
+    values = nnunet_values(labels)
+    keep = all(value == number for value, number in values.items())
     entries = {}
     for case in cases:
         images = case.images if len(case.images) == len(channels) else _channel_files(folder, case)
-        label = case.label if keep else _renumbered(folder, case, numbers)
+        label = case.label if keep else _renumbered_file(folder, case, values)
         entries[case.id] = {"images": [str(path.absolute()) for path in images], "label": str(label)}
-    regions = labels.regions_class_order
-    named = {
-        s.name: [numbers[v] for v in s.values] if len(s.values) > 1 else numbers[s.values[0]] for s in labels.structures
-    }
-    ignored = {} if labels.ignore_value is None else {"ignore": numbers[labels.ignore_value]}
-    description = {
-        "channel_names": {str(number): name for number, name in enumerate(channels)},
-        "labels": {"background": 0, **named, **ignored},
-        **({} if regions is None else {"regions_class_order": [numbers[value] for value in regions]}),
-        "numTraining": len(entries),
-        "file_ending": ".nii.gz",
-        "overwrite_image_reader_writer": "SimpleITKIO",  # reads every format that we do
-        "dataset": entries,
-    }
-    write_json(folder / "dataset.json", description)
+    description = nnunet_description(labels, channels, len(entries), ".nii.gz")
+    write_json(folder / "dataset.json", description | {"dataset": entries})
 
 
 def own_values(found: np.ndarray, labels: LabelSet) -> np.ndarray:
@@ -59,26 +46,17 @@ def own_values(found: np.ndarray, labels: LabelSet) -> np.ndarray:
     return values.astype(np.uint8 if values.max() < 256 else np.uint16)[found]
 
 
-def _consecutive(labels: LabelSet) -> dict[int, int]:
-    """The dataset's value to nnU-Net's, which count up without gaps, the ignored one last."""
-    ignored = () if labels.ignore_value is None else (labels.ignore_value,)
-    return {value: number for number, value in enumerate((*class_values(labels), *ignored))}
-
-
 def _channel_files(folder: Path, case: Case) -> list[Path]:
     volume = read_image(case.images)
     paths = [folder / "imagesTr" / f"{case.id}_{number:04d}.nii.gz" for number in range(len(volume.array))]
     for path, channel in zip(paths, volume.array, strict=True):
-        write_map(path, channel, volume.geometry)
+        write_map(path, channel, volume.geometry, like=case.images[0])
     return paths
 
 
-def _renumbered(folder: Path, case: Case, numbers: Mapping[int, int]) -> Path:
+def _renumbered_file(folder: Path, case: Case, values: Mapping[int, int]) -> Path:
     assert case.label is not None, "a case that is trained on has a reference"  # noqa: S101
     label_map = read_label_map(case.label)
-    renumbered = np.zeros_like(label_map.array)
-    for value in values_present(label_map.array):
-        renumbered[label_map.array == value] = numbers[value]
     path = folder / "labelsTr" / f"{case.id}.nii.gz"
-    write_label_map(path, renumbered, label_map.geometry)
+    write_label_map(path, renumbered(label_map.array, values, case.label), label_map.geometry, like=case.label)
     return path

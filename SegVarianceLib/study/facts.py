@@ -53,7 +53,7 @@ def recipe_in_words(configuration: AnyConfiguration) -> str:
 
 def _nnunet_in_words(training: NnunetTrainingPlan) -> str:
     return (
-        f"nnU-Net {training.nnunetv2}, {training.configuration} as its {training.planner} plans it, {training.epochs} epochs "
+        f"nnU-Net {training.nnunetv2}, {training.configuration} as its {training.planner} plans it, {training.epochs} epoch{'s' * (training.epochs != 1)} "
         f"of {training.steps_per_epoch} steps, mirroring {'on' if training.mirroring else 'off'}, seeded at every step"
     )
 
