@@ -30,6 +30,21 @@ def test_a_region_from_rows_and_columns_equals_its_mask(reference, prediction):
     assert overlap(counts, VALUES, region) == expected
 
 
+@given(st.sampled_from([np.uint8, np.uint16, np.int16]), st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+def test_blocks_of_one_value_are_counted_as_voxel_by_voxel(kind, seed, turned, mixed):
+    rng = np.random.default_rng(seed)
+    coarse = rng.choice([0, 0, 1, 2, 300 if kind != np.uint8 else 4], (2, 3, 2, 3))
+    reference, prediction = (block.repeat(5, 0).repeat(3, 1).repeat(7, 2).astype(kind) for block in coarse)
+    prediction[rng.random(prediction.shape) < 0.1] = 0
+    if turned:
+        reference, prediction = reference.T, prediction.T
+    if mixed:
+        reference = reference.astype(np.uint16)
+    values = (0, 1, 2, 4, 300)
+    expected = [[int(((reference == row) & (prediction == column)).sum()) for column in values] for row in values]
+    assert confusion_matrix(reference, prediction, values).tolist() == expected
+
+
 def test_a_map_larger_than_one_slab_is_counted_whole():
     rng = np.random.default_rng(3)
     reference, prediction = rng.integers(0, 3, (2, 40, 130, 130)).astype(np.uint16)
