@@ -327,3 +327,40 @@ def test_plain_names_that_end_in_digits_are_no_channels(tmp_path):
 def test_a_missing_channel_is_refused(tmp_path, names):
     with pytest.raises(SegVarianceError, match=r"b\.mha|b_0001|'b' has 1"):
         read_case_images(touch(tmp_path, *names))
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A label map that packs a hundredfold."""
+    rng = np.random.default_rng(0)
+    array = np.zeros((60, 200, 200), dtype=np.uint8)
+    for number in range(60):
+        z, y, x = rng.integers(0, 40), rng.integers(0, 150), rng.integers(0, 150)
+        array[z : z + 20, y : y + 30, x : x + 30] = 1 + number % 20
+    path = tmp_path / "large.nii.gz"
+    geometry = Geometry((200, 200, 60), (0.8, 0.8, 1.5), (0.0, 0.0, 0.0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    write_label_map(path, np.concatenate([array[:30], array[30:]]), geometry)
+    assert 8192 < path.stat().st_size < array.size / 8
+    return path, array
+
+
+def test_a_tightly_packed_label_map_is_read_as_written(packed):
+    path, array = packed
+    assert np.array_equal(read_label_map(path).array, array)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-5000]) + gzip.compress(bytes(5000)))
+    expected = array.copy()
+    expected.ravel()[-5000:] = 0
+    assert np.array_equal(read_label_map(path).array, expected)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "another checksum"])
+def test_a_tightly_packed_label_map_that_is_damaged_is_refused(packed, damage):
+    path, _ = packed
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    else:
+        content[len(content) // 2 if damage == "flipped" else -6] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(SegVarianceError, match="cut short or damaged"):
+        read_label_map(path)
