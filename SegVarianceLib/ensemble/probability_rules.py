@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 import numpy as np
 
 from ..core.arrays import PROBABILITY_ERROR_BOUND, PROBABILITY_STEPS
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet
+from ..core.stepwise import result_of
 from .label_votes import first_and_rest, first_largest, paint, require_same
 
 SMALLEST_PROBABILITY = 1e-6
@@ -26,15 +27,24 @@ def mean_probability(members: Iterable[np.ndarray], weights: Sequence[float] | N
         SegVarianceError: there is no member, their shapes or types differ, or the weights are not one for each member, finite,
             not negative and not all 0.
     """
+    return result_of(mean_probability_steps(members, weights))
+
+
+def mean_probability_steps(
+    members: Iterable[np.ndarray], weights: Sequence[float] | None = None
+) -> Generator[int, None, np.ndarray]:
+    """``mean_probability``, a member at a time: yields how many are taken in."""
     first, rest = first_and_rest(members)
     shares = None if weights is None else _shares(weights)
     total = first.astype(np.float32)
     if shares is not None:
         total *= shares[0]
     count = 1
+    yield count
     for count, member in enumerate(rest, start=2):
         require_same((first.shape, first.dtype), (member.shape, member.dtype), count)
         total += member if shares is None else np.float32(shares[min(count, len(shares)) - 1]) * member
+        yield count
     if shares is not None and len(shares) != count:
         raise SegVarianceError(
             f"There are {len(shares)} weights for {count} members. Give one for each, in their order."
@@ -53,13 +63,20 @@ def mean_logit(members: Iterable[np.ndarray], labels: LabelSet) -> np.ndarray:
     Raises:
         SegVarianceError: there is no member, or their shapes or types differ.
     """
+    return result_of(mean_logit_steps(members, labels))
+
+
+def mean_logit_steps(members: Iterable[np.ndarray], labels: LabelSet) -> Generator[int, None, np.ndarray]:
+    """``mean_logit``, a member at a time: yields how many are taken in."""
     first, rest = first_and_rest(members)
     logit = _logit_of(first.dtype, labels.has_regions)
     total = logit(first)
     count = 1
+    yield count
     for count, member in enumerate(rest, start=2):
         require_same((first.shape, first.dtype), (member.shape, member.dtype), count)
         total += logit(member)
+        yield count
     total /= count
     if labels.has_regions:
         return 1 / (1 + np.exp(-total))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,16 @@ import numpy as np
 from ..core.catalog import Catalog, Facts
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet
+from ..core.stepwise import result_of
 from ..dataset.labelling import regions_of
 from .label_votes import VOTES, Vote, vote
 from .member_maps import MemberMaps
-from .probability_rules import labels_from_probabilities, mean_logit, mean_probability
+from .probability_rules import labels_from_probabilities, mean_logit_steps, mean_probability_steps
 from .staple import STAPLE, staple
 
-Combine = Callable[[Iterable[np.ndarray], LabelSet, Sequence[float] | None], np.ndarray]
+Steps = Generator[int, None, np.ndarray]
+"""Yields how many members are taken in, and returns a label map [z, y, x]."""
+Combine = Callable[[Iterable[np.ndarray], LabelSet, Sequence[float] | None], Steps]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Rule:
     def __call__(
         self, members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None = None
     ) -> np.ndarray:
+        return result_of(self.steps(members, labels, weights))
+
+    def steps(self, members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None = None) -> Steps:
+        """The same in steps: member by member where they are looked at one after the other and are large, else in one."""
         if self.weighted != (weights is not None):
             raise SegVarianceError(
                 "This rule needs a weight for each member. Give them, or take the mean probability."
@@ -45,18 +52,25 @@ class Rule:
 
 
 def _by_vote(by: Vote) -> Rule:
-    return Rule("labels", lambda members, labels, weights: vote(members, labels, by).label_map)
+    def steps(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> Steps:
+        yield 0
+        return vote(members, labels, by).label_map
+
+    return Rule("labels", steps)
 
 
-def _mean(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> np.ndarray:
-    return labels_from_probabilities(mean_probability(members, weights), labels)
+def _mean(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> Steps:
+    mean = yield from mean_probability_steps(members, weights)
+    return labels_from_probabilities(mean, labels)
 
 
-def _logits(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> np.ndarray:
-    return labels_from_probabilities(mean_logit(members, labels), labels)
+def _logits(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> Steps:
+    mean = yield from mean_logit_steps(members, labels)
+    return labels_from_probabilities(mean, labels)
 
 
-def _staple(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> np.ndarray:
+def _staple(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> Steps:
+    yield 0
     return staple(MemberMaps.of_all(members), labels)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.errors import SegVarianceError
 from ..core.labels import BACKGROUND, LabelSet
+from ..core.stepwise import result_of, within
 from ..metrics.overlap import confusion_matrix, overlap
 from .running_votes import RunningVotes
 
@@ -111,12 +112,30 @@ def leave_one_out(
     Raises:
         SegVarianceError: fewer than two members.
     """
+
+    def at_once(names: Sequence[str]) -> Generator[float, None, np.ndarray]:
+        yield 0.0
+        return combine(names)
+
+    return result_of(leave_one_out_steps(at_once, members, labels, voxel_volume_mm3, reference))
+
+
+def leave_one_out_steps(
+    combine: Callable[[Sequence[str]], Generator[float, None, np.ndarray]],
+    members: Sequence[str],
+    labels: LabelSet,
+    voxel_volume_mm3: float,
+    reference: np.ndarray | None = None,
+) -> Generator[float, None, list[Influence]]:
+    """``leave_one_out``, where ``combine`` works in steps too: yields the share that is done."""
     if len(members) < 2:
         raise SegVarianceError("With a single member nothing can be left out. Give at least two.")
-    whole, found = combine(members), []
+    each_takes, found = 1 / (len(members) + 1), []
+    whole = yield from within(combine(members), 0.0, each_takes)
     reference_with = _dice(whole, reference, labels)
-    for member in members:
-        without = combine([name for name in members if name != member])
+    for done, member in enumerate(members, start=1):
+        others = [name for name in members if name != member]
+        without = yield from within(combine(others), done * each_takes, (done + 1) * each_takes)
         reference_without = _dice(without, reference, labels)
         for each in _between("", whole, "", without, labels, voxel_volume_mm3):
             against = reference_with.get(each.structure), reference_without.get(each.structure)

@@ -8,7 +8,7 @@ not drawn. Predictive entropy = expected entropy + mutual information: all there
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from scipy.special import entr
 
 from ..core.arrays import PROBABILITY_STEPS
 from ..core.labels import LabelSet
+from ..core.stepwise import result_of
 from .label_votes import first_and_rest, require_same
 from .running_votes import RunningVotes
 
@@ -72,6 +73,11 @@ def maps_of_probabilities(members: Iterable[np.ndarray], labels: LabelSet) -> Pr
     Raises:
         SegVarianceError: there is no member, or their shapes or types differ.
     """
+    return result_of(probability_map_steps(members, labels))
+
+
+def probability_map_steps(members: Iterable[np.ndarray], labels: LabelSet) -> Generator[int, None, ProbabilityMaps]:
+    """``maps_of_probabilities``, a member at a time: yields how many are taken in."""
     first, rest = first_and_rest(members)
     scale = PROBABILITY_STEPS if first.dtype == np.uint8 else 1
     groups = len(first) if labels.has_regions else 1
@@ -88,6 +94,7 @@ def maps_of_probabilities(members: Iterable[np.ndarray], labels: LabelSet) -> Pr
             entropies[group] += _bits(p, labels.has_regions)
             p *= p
             squares[group] += p
+        yield count
     mean /= count * scale
     predictive, squared_mean = np.zeros_like(entropies), np.zeros_like(squares)
     for channel, probability in enumerate(mean):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,12 @@ import numpy as np
 from ..core.catalog import Facts
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet, Structure
+from ..core.stepwise import result_of, translated
 from ..ensemble.disagreement import Measured, disagreement
 from ..ensemble.rules import RULES, distinct_rules
 from ..ensemble.running_votes import RunningVotes
-from ..ensemble.side_by_side import Difference, Influence, combine_votes, differences, leave_one_out, where_rules_differ
-from ..ensemble.uncertainty import MAPS, MapFacts, ProbabilityMaps, maps_of_probabilities, maps_of_votes
+from ..ensemble.side_by_side import Difference, Influence, differences, leave_one_out_steps, where_rules_differ
+from ..ensemble.uncertainty import MAPS, MapFacts, ProbabilityMaps, maps_of_votes, probability_map_steps
 from ..metrics.calibration import calibration, probability_levels
 from .description import ReviewMember
 from .open_case import OpenCase
@@ -61,11 +62,26 @@ def combine_case(
         SegVarianceError: no such rule, weights missing or too many, regions that these labels do not have, or probabilities
             that not all selected members kept, or that cannot be read.
     """
-    function = RULES.function(rule)
+    members = len(votes.selected)
+
+    def step_done(share: float) -> None:
+        if progress is not None:
+            progress(round(share * members), members)
+
+    return result_of(combine_steps(opened, votes, rule, weights), step_done)
+
+
+def combine_steps(
+    opened: OpenCase, votes: RunningVotes, rule: str, weights: Sequence[float] | None = None
+) -> Generator[float, None, np.ndarray]:
+    """``combine_case`` in steps: yields the share that is done. The selection must not change meanwhile."""
+    function, members = RULES.function(rule), len(votes.selected)
     if function.reads == "labels":
+        yield 0.0
         return votes.by_rule(rule, opened.labels)
-    kept = _kept(opened, votes, progress)
-    return function(kept.arrays, kept.labels, weights)
+    kept = _kept(opened, votes)
+    steps = function.steps(kept.arrays, kept.labels, weights)
+    return (yield from translated(steps, lambda read: read / members))
 
 
 def side_by_side(
@@ -84,17 +100,18 @@ def influence_of_members(opened: OpenCase, votes: RunningVotes, rule: str) -> li
     Raises:
         SegVarianceError: fewer than two members are selected; or as ``combine_case``.
     """
-    selected = votes.selected
-    by_votes = combine_votes(votes, rule, opened.labels)
+    return result_of(influence_steps(opened, votes, rule))
 
-    def combine(names: Sequence[str]) -> np.ndarray:
-        votes.select(names)
-        return by_votes(names) if RULES.function(rule).reads == "labels" else combine_case(opened, votes, rule)
 
-    try:
-        return leave_one_out(combine, selected, opened.labels, opened.geometry.voxel_volume_mm3, opened.reference)
-    finally:
-        votes.select(selected)
+def influence_steps(opened: OpenCase, votes: RunningVotes, rule: str) -> Generator[float, None, list[Influence]]:
+    """``influence_of_members`` in steps: yields the share that is done."""
+    own, voxel_mm3 = RunningVotes(opened.maps), opened.geometry.voxel_volume_mm3
+
+    def combine(names: Sequence[str]) -> Generator[float, None, np.ndarray]:
+        own.select(names)
+        return combine_steps(opened, own, rule)
+
+    return leave_one_out_steps(combine, votes.selected, opened.labels, voxel_mm3, opened.reference)
 
 
 def uncertainty_maps(
@@ -104,6 +121,19 @@ def uncertainty_maps(
     found = maps_of_votes(votes, opened.labels)
     if with_probabilities and _all_kept(opened, votes):
         found |= _from_probabilities(opened, votes, progress)[0].maps
+    return found
+
+
+def uncertainty_map_steps(
+    opened: OpenCase, votes: RunningVotes, with_probabilities: bool
+) -> Generator[float, None, dict[str, np.ndarray]]:
+    """``uncertainty_maps`` in steps: yields the share that is done. The selection must not change meanwhile."""
+    yield 0.0
+    found = maps_of_votes(votes, opened.labels)
+    if with_probabilities and _all_kept(opened, votes):
+        kept, members = _kept(opened, votes), len(votes.selected)
+        steps = probability_map_steps(kept.arrays, kept.labels)
+        found |= (yield from translated(steps, lambda read: read / members)).maps
     return found
 
 
@@ -150,7 +180,7 @@ def _from_probabilities(
     opened: OpenCase, votes: RunningVotes, progress: Progress | None
 ) -> tuple[ProbabilityMaps, LabelSet]:
     kept = _kept(opened, votes, progress)
-    return maps_of_probabilities(kept.arrays, kept.labels), kept.labels
+    return result_of(probability_map_steps(kept.arrays, kept.labels)), kept.labels
 
 
 def _selected(opened: OpenCase, votes: RunningVotes) -> list[ReviewMember]:
@@ -161,7 +191,7 @@ def _all_kept(opened: OpenCase, votes: RunningVotes) -> bool:
     return all(opened.case.id in member.probabilities for member in _selected(opened, votes))
 
 
-def _kept(opened: OpenCase, votes: RunningVotes, progress: Progress | None) -> KeptProbabilities:
+def _kept(opened: OpenCase, votes: RunningVotes, progress: Progress | None = None) -> KeptProbabilities:
     members = _selected(opened, votes)
     if lacking := [member.key for member in members if opened.case.id not in member.probabilities]:
         raise SegVarianceError(
