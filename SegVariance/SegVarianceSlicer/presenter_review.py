@@ -207,8 +207,10 @@ def title_of(member: ReviewMember) -> str:
 
 
 def structure_named(labels: LabelSet, name: str) -> Structure:
-    for structure in labels.structures:
+    """Among all that is scored: within regions labels too."""
+    structures = labels.on_both_levels.structures
+    for structure in structures:
         if structure.name == name:
             return structure
-    known = ", ".join(structure.name for structure in labels.structures)
+    known = ", ".join(structure.name for structure in structures)
     raise SegVarianceError(f"There is no structure {name!r}. Known: {known}.")

@@ -111,13 +111,13 @@ def score_against(
     Args:
         reference: label map [z, y, x] of the whole image, such as ``RunningVotes.label_map()``.
         tolerance_mm: of surface Dice.
-        labels: structures to score, such as regions, instead of those of the case.
+        labels: structures to score, such as regions, instead of those of the case; regions at both levels.
         progress: called with the number of members done and of all.
 
     Raises:
         SegVarianceError: a label value that ``labels`` do not know, or a tolerance out of its bounds.
     """
-    labels = labels or opened.labels
+    labels = (labels or opened.labels).on_both_levels
     scored = members_scored(opened)
     members_done = 0
 
@@ -135,6 +135,7 @@ def score_steps(
     opened: OpenCase, scored: Sequence[Scored], reference: np.ndarray, tolerance_mm: float, labels: LabelSet
 ) -> Generator[tuple[int, int], None, tuple[Score, ...]]:
     """``score_against`` of whoever is ``scored``, a structure at a time: yields how many are done and of how many."""
+    labels = labels.on_both_levels
     wanted = len(scored) * len(labels.structures)
     counted = None if labels.ignore_value is None else reference != labels.ignore_value
     done, scores = 0, list[Score]()

@@ -32,7 +32,7 @@ from ..stats.study_statistics import study_statistics
 from . import commands_nnunet, stages
 from .commands_compare import pair_of, read_scores
 from .facts import what_was_done
-from .nnunet_results import is_results, score_results
+from .nnunet_results import is_results, labels_told, score_results
 from .terminal import out, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
@@ -43,6 +43,7 @@ def predict(arguments: Namespace) -> int:
         return 0
     from ..model.device import open_device
     from ..prediction.predict import open_predictor
+    from ..prediction.rebuilding import rebuilding
 
     recipe = None if arguments.recipe is None else EnsembleRecipe.read(Path(arguments.recipe))
     if recipe is None:
@@ -58,21 +59,24 @@ def predict(arguments: Namespace) -> int:
     cases = read_case_images(Path(arguments.images))
     threads = arguments.threads or usable_cores()
     predictor = open_predictor(weights, open_device(arguments.device, threads))
+    rebuild = None if arguments.regions is None else rebuilding(Path(arguments.regions), predictor.facts)
     output = Path(arguments.output)
     with progress_bar() as progress:
         for done, (case_id, images) in enumerate(cases.items()):
             progress(f"Predicting with {len(weights)} members", done, len(cases))
             volume = read_image(images)
-            prediction = predictor.predict(volume, arguments.probabilities)
+            prediction = predictor.predict(volume, arguments.probabilities or rebuild is not None)
             ending = next(end for end in (".nii.gz", ".nii", ".nrrd", ".mha") if images[0].name.endswith(end))
             label_map = prediction.label_map
+            if rebuild is not None and prediction.probabilities is not None:
+                label_map = rebuild(prediction.probabilities)
             if recipe is not None and recipe.clean_up is not None:
                 clean_up = recipe.clean_up
                 label_map = apply_steps(
                     clean_up.steps, label_map, clean_up.labels, volume.geometry.voxel_volume_mm3
                 ).label_map
             write_label_map(output / f"{case_id}{ending}", label_map, volume.geometry, like=images[0])
-            if prediction.probabilities is not None:
+            if prediction.probabilities is not None and arguments.probabilities:
                 path, names = output / "probabilities" / f"{case_id}.nrrd", predictor.facts.class_names
                 write_probabilities(path, prediction.probabilities, volume.geometry, names, like=images[0])
     out.print(f"{len(cases)} cases predicted by {len(weights)} members: {output}", markup=False)
@@ -130,7 +134,7 @@ def _score_folders(arguments: Namespace, patients: Mapping[str, str] | None) -> 
     if arguments.references is None:
         raise SegVarianceError("Predictions are scored against references. Give their folder: --references FOLDER.")
     references = images_in(Path(arguments.references))
-    labels = labels_of(arguments.dataset, list(references.values()))
+    labels = labels_told(arguments) or discover_labels(list(references.values()))
     members = {_member(Path(folder), arguments.configuration): images_in(Path(folder)) for folder in arguments.folders}
     if len(members) < len(arguments.folders):
         raise SegVarianceError("Two folders have one name. Members are named by their folders: rename one of them.")
@@ -141,7 +145,12 @@ def _score_folders(arguments: Namespace, patients: Mapping[str, str] | None) -> 
     _require_groups(arguments, patients, references)
     with progress_bar() as progress:
         return score_members(
-            members, references, labels, arguments.tolerance_mm, lambda done, of: progress("Scores", done, of)
+            members,
+            references,
+            labels,
+            arguments.tolerance_mm,
+            lambda done, of: progress("Scores", done, of),
+            arguments.metrics,
         )
 
 

@@ -28,6 +28,11 @@ def predict(arguments: Namespace) -> bool:
         raise SegVarianceError(
             "Runs of nnU-Net predict together with runs of the same study only. Ensemble the label maps."
         )
+    if arguments.regions is not None:
+        raise SegVarianceError(
+            "nnU-Net paints regions by itself. Keep probabilities (--probabilities), open them in the module or with segvariance "
+            "regions, and rebuild the labels there."
+        )
     from ..backends.nnunet_predict import predict_with
 
     runs = [run for _, of_model in ours for run in of_model]

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
+from ..core.labels import LabelSet
 from ..dataset.dataset_json import open_dataset
+from ..dataset.label_declaration import regions_of_text
 from ..evaluation.evaluate import CaseScore, Member, score_members
 from ..evaluation.nnunet_summary import foreground_mean, read_summary
 from ..evaluation.score_table import Score, ScoreTable
@@ -30,8 +32,8 @@ def score_results(arguments: Namespace) -> tuple[Score, ...]:
         ProblemsFound, SegVarianceError: the results cannot be compared, a case has no reference, or as score_members.
     """
     references = None if arguments.references is None else Path(arguments.references)
-    labels = None if arguments.dataset is None else open_dataset(Path(arguments.dataset)).labels
-    review = open_review([Path(folder) for folder in arguments.folders], references=references, labels=labels)
+    folders = [Path(folder) for folder in arguments.folders]
+    review = open_review(folders, references=references, labels=labels_told(arguments))
     _require(review)
     label_of = {case.id: case.label for case in review.cases}
     if missing := [case_id for case_id, label in label_of.items() if label is None]:
@@ -45,7 +47,7 @@ def score_results(arguments: Namespace) -> tuple[Score, ...]:
         for number, (cases, members) in enumerate(batches.items()):
             progress("Scores", number, len(batches))
             held_out = {case_id: path for case_id in cases if (path := label_of[case_id])}
-            scores += score_members(members, held_out, review.labels, arguments.tolerance_mm)
+            scores += score_members(members, held_out, review.labels, arguments.tolerance_mm, metrics=arguments.metrics)
     structures = [structure.name for structure in review.labels.structures]
     for member in review.members:
         own = [s for s in scores if (s.configuration, s.member) == (member.configuration, member.name)]
@@ -54,6 +56,13 @@ def score_results(arguments: Namespace) -> tuple[Score, ...]:
             markup=False,
         )
     return tuple(scores)
+
+
+def labels_told(arguments: Namespace) -> LabelSet | None:
+    """What the command line of ``score`` says that is to be scored: regions, or a dataset's labels."""
+    if arguments.regions is not None:
+        return regions_of_text(arguments.regions, arguments.order)
+    return None if arguments.dataset is None else open_dataset(Path(arguments.dataset)).labels
 
 
 def read_results(path: Path) -> ScoreTable:
