@@ -82,6 +82,10 @@ METRICS: Catalog[Metric] = Catalog(
 )
 
 
+ON_SURFACES = frozenset({"hd95_mm", "surface_dice"})
+"""Metrics that read ``Pair.distances``; the others need counts of voxels only."""
+
+
 def column_name(id: str, settings: dict[str, float]) -> str:
     """Name of a metric in ``scores.csv``: its id, and its settings in mm, as in ``surface_dice_1mm``."""
     return "_".join([id, *(f"{value:g}mm" for value in settings.values())])

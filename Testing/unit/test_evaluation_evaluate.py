@@ -185,3 +185,11 @@ def test_real_references_scored_against_themselves_are_perfect(real_data):
         ("hd95_mm", 0.0),
         ("surface_dice_1mm", 1.0),
     }
+
+
+def test_overlap_alone_gives_the_same_overlap_and_nothing_else(tmp_path):
+    references = write(tmp_path / "ref", a=body(2), b=body(3))
+    predictions = write(tmp_path / "pred", a=body(3), b=body(3))
+    every = score_members({Member("c", "m"): predictions}, references, LABELS, 1.0)
+    few = score_members({Member("c", "m"): predictions}, references, LABELS, 1.0, metrics=("iou", "dice"))
+    assert sorted(few) == sorted(score for score in every if score.metric in ("dice", "iou"))

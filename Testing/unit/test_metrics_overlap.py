@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from SegVarianceLib.core.arrays import values_present
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.labels import Structure
 from SegVarianceLib.metrics.metric import METRICS, Pair, column_name, dice, facts_of_column, hd95_mm, iou, surface_dice
@@ -95,3 +96,10 @@ def test_a_negative_or_missing_tolerance_is_refused():
     for wrong in (-1.0, float("nan")):
         with pytest.raises(SegVarianceError, match="Tolerance"):
             METRICS.settings("surface_dice", {"tolerance_mm": wrong})
+
+
+@given(st.sampled_from([np.uint8, np.uint16, np.uint32]), st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_the_values_present_are_those_that_sorting_finds(kind, seed, size):
+    rng = np.random.default_rng(seed)
+    label_map = rng.choice([0, 1, 7, 200], (2, 3, size)).repeat(rng.integers(1, 9), 2).astype(kind)
+    assert values_present(label_map) == tuple(np.unique(label_map).tolist())
