@@ -30,6 +30,8 @@ def best_sentences(found: BestConfiguration) -> tuple[str, ...]:
     for each in found.standings:
         if each.against is not None:
             sentences.append(_against(found, each))
+    if alone := [each.name for each in found.standings if each.rows == 1]:
+        sentences.append(f"One repetition alone, so for other cases only and not to be picked: {', '.join(alone)}.")
     if two := [each.name for each in found.standings if each.rows == 2]:
         sentences.append(
             f"Two repetitions alone of {', '.join(two)}: chance can make these intervals far too wide or too narrow. Train more seeds."

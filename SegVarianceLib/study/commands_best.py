@@ -66,11 +66,11 @@ def best(arguments: Namespace) -> int:
 
 def _print(found: BestConfiguration) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in ("Candidate", "Trainings", "Rows", f"Mean {found.metric.title}", "95 %", "Picked"):
+    for column in ("Candidate", "Trainings", "Rows", found.metric.title, "95 %", "Picked"):
         table.add_column(column, header_style="dim", no_wrap=True)
     for each in found.standings:
         interval = f"{number(each.mean.low, found.metric, 1)} to {number(each.mean.high, found.metric, 1)}"
-        picked = "cases only" if each.picked is None else percent(each.picked)
+        picked = "" if each.picked is None else percent(each.picked)
         mean = number(each.mean.value, found.metric, 1)
         table.add_row(escape(each.name), str(each.trainings), str(each.rows), mean, interval, picked)
     out.print(table)

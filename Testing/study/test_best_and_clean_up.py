@@ -11,6 +11,8 @@ from SegVarianceLib.ensemble.clean_up import apply_steps
 from SegVarianceLib.ensemble.clean_up_recipe import CleanUpRecipe
 from SegVarianceLib.evaluation.score_table import ScoreTable
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def two(planned, segvariance, tmp_path_factory):
