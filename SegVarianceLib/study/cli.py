@@ -21,6 +21,7 @@ from . import (
     commands_convert,
     commands_ensemble,
     commands_folders,
+    commands_nnunet,
     commands_power,
     commands_regions,
     commands_study,
@@ -139,9 +140,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
     )
     plan.add_argument("--split-seed", type=int, default=_defaults.split_seed, help="the only randomness of the split")
     _add_groups(plan, "keep the images of one patient together")
-    plan.add_argument(
-        "--budget", default=_defaults.budget, help="length of one training: '2000 steps', '50 epochs' or '5 minutes'"
-    )
+    plan.add_argument("--budget", default=_defaults.budget, help="a training's '2000 steps', '50 epochs' or '5 minutes'")
     plan.add_argument(
         "--device", default=_defaults.device, choices=("auto", "cpu", "cuda", "mps"), help="where to compute"
     )
@@ -169,13 +168,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
         "--regions", default=None, help='in place of those in dataset.json, such as "whole=1,2; posterior=2"'
     )
     plan.add_argument("--order", default=None, help="value that each region paints, such as 1,2; by default its own")
-    plan.add_argument("--backend", default=_defaults.backend, choices=("builtin", "nnunet"), help="what trains")
-    plan.add_argument("--nnunet-python", default=None, help="Python of the environment that has nnunetv2 2.8")
-    plan.add_argument(
-        "--nnunet-configuration", default=_defaults.nnunet_configuration, help="2d, 3d_fullres, 3d_lowres"
-    )
-    plan.add_argument("--nnunet-planner", default=_defaults.nnunet_planner, help="for example nnUNetPlannerResEncM")
-    plan.add_argument("--nnunet-no-mirroring", action="store_true", help="neither in training nor in prediction")
+    commands_nnunet.add_plan_options(plan, _defaults)
     _add_json(plan)
 
     run = _command(commands, "run", commands_study.run, aliases=["resume"])

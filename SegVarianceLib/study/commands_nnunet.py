@@ -1,8 +1,8 @@
-"""The command ``predict`` where nnU-Net trained: its checkpoints are used in its own Python only."""
+"""What the commands ``plan`` and ``predict`` do where nnU-Net trains: its checkpoints are used in its own Python only."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,16 @@ from ..dataset.image_io import read_case_images
 from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.runs import Run, RunRecord
 from ..plan.study_folder import StudyFolder
+from .new_study import Wishes
 from .terminal import out, progress_bar
+
+
+def add_plan_options(plan: ArgumentParser, defaults: Wishes) -> None:
+    plan.add_argument("--backend", default=defaults.backend, choices=("builtin", "nnunet"), help="what trains")
+    plan.add_argument("--nnunet-python", default=None, help="Python of the environment that has nnunetv2 2.8")
+    plan.add_argument("--nnunet-configuration", default=defaults.nnunet_configuration, help="2d, 3d_fullres, 3d_lowres")
+    plan.add_argument("--nnunet-planner", default=defaults.nnunet_planner, help="for example nnUNetPlannerResEncM")
+    plan.add_argument("--nnunet-no-mirroring", action="store_true", help="neither in training nor in prediction")
 
 
 def predict(arguments: Namespace) -> bool:
