@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import find_objects
 from scipy.spatial import KDTree
 
-from ..core.arrays import foreground_box
+from ..core.arrays import foreground_box, slabs
 from ..core.labels import LabelSet
 
 Spacing = tuple[float, float, float]
@@ -81,38 +81,64 @@ def surface(mask: np.ndarray, spacing_zyx_mm: Spacing, corner: tuple[int, int, i
 
     ``corner`` is the index of the mask's first voxel when the mask is a crop: cells then count from the whole image.
     """
-    box = foreground_box(mask)
-    if box is None:
-        return Surface(np.empty((0, 3), dtype=np.intp), np.empty(0), spacing_zyx_mm)
-    codes: np.ndarray = np.pad(mask[box].view(np.uint8), 1)
-    # One bit a voxel, doubled along one axis after the other: the first voxel (least z, y, x) ends in the highest bit.
-    codes = codes[:, :, :-1] << 1 | codes[:, :, 1:]
-    codes = codes[:, :-1] << 2 | codes[:, 1:]
-    codes = codes[:-1] << 4 | codes[1:]
-    on_surface = np.flatnonzero(codes - np.uint8(1) < 254)  # neither 0 (wraps to 255) nor 255
-    first = np.add([side.start for side in box], corner)
-    cells = np.array(np.unravel_index(on_surface, codes.shape)).T + first  # axis by axis in memory: fast to reduce
-    return Surface(cells, cell_areas_mm2(spacing_zyx_mm)[codes.ravel()[on_surface]], spacing_zyx_mm)
+    return _mixed_cells(mask.view(np.uint8)).surface((1,), spacing_zyx_mm, corner)
 
 
 def surfaces(label_map: np.ndarray, labels: LabelSet, spacing_zyx_mm: Spacing) -> dict[str, Surface]:
-    """Surface of every structure, by name, of a label map [z, y, x]; each is looked for only where its labels are."""
-    nothing = surface(np.zeros((1, 1, 1), dtype=bool), spacing_zyx_mm)
-    found = {structure.name: nothing for structure in labels.structures}
+    """Surface of every structure, by name, of a label map [z, y, x].
+
+    The image is looked through once for all of them: only a cell with two values can hold an element of anybody's.
+    """
+    cells = _mixed_cells(label_map)
+    return {structure.name: cells.surface(structure.values, spacing_zyx_mm) for structure in labels.structures}
+
+
+class _Cells(NamedTuple):
+    """Cells of 2x2x2 voxels that are not all alike: ``cells`` int [n, 3] as in Surface, ``voxels`` their values [8, n], the
+    voxel of least z, y, x first."""
+
+    cells: np.ndarray
+    voxels: np.ndarray
+
+    def surface(
+        self, values: tuple[int, ...], spacing_zyx_mm: Spacing, corner: tuple[int, int, int] = (0, 0, 0)
+    ) -> Surface:
+        inside = np.isin(self.voxels, values) if len(values) > 1 else self.voxels == values[0]
+        own = np.flatnonzero(inside.any(axis=0))
+        codes = np.zeros(len(own), dtype=np.uint8)
+        for voxel in inside:
+            codes = codes << 1 | voxel[own]
+        cut = codes != 255  # several values of one region make no surface between them
+        cells = np.asfortranarray(self.cells[own[cut]] + corner)  # axis by axis in memory: fast to reduce
+        return Surface(cells, cell_areas_mm2(spacing_zyx_mm)[codes[cut]], spacing_zyx_mm)
+
+
+def _mixed_cells(label_map: np.ndarray) -> _Cells:
     box = foreground_box(label_map)
     if box is None:
-        return found
-    crop = label_map[box]
-    boxes = find_objects(crop, max_label=max(labels.foreground_values))
-    for structure in labels.structures:
-        own = [boxes[value - 1] for value in structure.values if boxes[value - 1] is not None]
-        if own:
-            around = tuple(
-                slice(min(s.start for s in side), max(s.stop for s in side)) for side in zip(*own, strict=True)
-            )
-            z, y, x = (outer.start + inner.start for outer, inner in zip(box, around, strict=True))
-            found[structure.name] = surface(structure.mask(crop[around]), spacing_zyx_mm, (z, y, x))
-    return found
+        return _Cells(np.empty((0, 3), dtype=np.intp), np.empty((8, 0), dtype=label_map.dtype))
+    padded = np.pad(label_map[box], 1)
+    shape = tuple(side - 1 for side in padded.shape)
+    found = []
+    for slab in slabs(shape):
+        some = padded[slab.start : slab.stop + 1]
+        some, every = _pairs(some, some)
+        found.append(np.flatnonzero(some != every) + slab.start * shape[1] * shape[2])
+    cells = np.array(np.unravel_index(np.concatenate(found), shape))
+    strides = np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
+    voxels = padded.reshape(-1)[strides @ cells + (_CORNERS @ strides)[:, None]]
+    return _Cells((cells + np.array([[side.start] for side in box])).T, voxels)
+
+
+def _pairs(some: np.ndarray, every: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bits that some and that every voxel of each cell has, [z, y, x] each one shorter: they differ where voxels do."""
+    for before, after in (
+        (np.s_[:, :, :-1], np.s_[:, :, 1:]),
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:-1], np.s_[1:]),
+    ):
+        some, every = some[before] | some[after], every[before] & every[after]
+    return some, every
 
 
 def surface_distances(reference: Surface, prediction: Surface) -> SurfaceDistances:
