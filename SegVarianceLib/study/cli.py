@@ -140,7 +140,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
     )
     plan.add_argument("--split-seed", type=int, default=_defaults.split_seed, help="the only randomness of the split")
     _add_groups(plan, "keep the images of one patient together")
-    plan.add_argument("--budget", default=_defaults.budget, help="a training's '2000 steps', '50 epochs' or '5 minutes'")
+    plan.add_argument("--budget", default=_defaults.budget, help="'2000 steps', '50 epochs' or '5 minutes' a training")
     plan.add_argument(
         "--device", default=_defaults.device, choices=("auto", "cpu", "cuda", "mps"), help="where to compute"
     )
