@@ -5,7 +5,7 @@ What goes is what ``ensemble.postprocessing`` removes: 26 neighbours, sizes in v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..core.errors import SegVarianceError
 from ..core.geometry import Geometry
 from ..core.labels import Structure
 from ..ensemble import components
-from ..ensemble.postprocessing import CLEAN_UP, least_voxels, smaller_than_largest
+from ..ensemble.postprocessing import CLEAN_UP, Removed, least_voxels, smaller_than_largest
 from .places import centre_mm
 
 _UNWANTED: Mapping[str, Callable[..., np.ndarray]] = {
@@ -58,7 +58,7 @@ class Components:
         return tuple(component for component in self.listed if gone[component.number - 1])
 
     def gone_mask(self, step: str, settings: dict[str, Any] | None = None) -> np.ndarray:
-        """Boolean [z, y, x] of the whole image: the voxels that the step would make background."""
+        """Boolean [z, y, x] of the whole image: the voxels that the step would make background, or what encloses them."""
         mask = np.zeros(self.geometry.shape_zyx, dtype=bool)
         gone = self._gone(step, settings)[self._found.component]
         self._found.runs.only(gone).paint(mask, np.ones(int(gone.sum()), dtype=bool))
@@ -89,6 +89,17 @@ class Components:
             )
             for i in order
         )
+
+
+def components_of(removed: Sequence[Removed], geometry: Geometry) -> tuple[Component, ...]:
+    """What any steps removed or filled, as components, largest first."""
+    ordered = sorted(removed, key=lambda each: -each.voxels)
+    places = np.array([each.centre_index_zyx for each in ordered], dtype=int).reshape(-1, 3)
+    worlds = centre_mm(places, geometry)
+    return tuple(
+        Component(number, each.voxels, each.volume_ml, each.centre_index_zyx, _triple(world, float))
+        for number, (each, world) in enumerate(zip(ordered, worlds, strict=True), start=1)
+    )
 
 
 def _triple(values: np.ndarray, kind: type) -> tuple:

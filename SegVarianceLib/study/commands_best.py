@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from rich.markup import escape
@@ -19,6 +19,21 @@ from ..stats.seed_matrix import FOREGROUND_MEAN
 from ..stats.verdict import number, percent
 from .best import judged_candidates, make_candidates, recipe_members, rule_for, score_candidates, sources_of
 from .terminal import out, print_json, progress_bar
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """The options of ``best`` that no other command has."""
+    parser.add_argument("studies", nargs="+", help="finished studies of one dataset and split")
+    parser.add_argument("--output", required=True, help="folder for ensembles, scores.csv, the answer and the recipe")
+    parser.add_argument("--metric", default="dice", help="column 'metric' of the scores")
+    parser.add_argument("--structure", default=None, help="the question asked (default: the mean over structures)")
+    parser.add_argument("--d0", type=float, default=None, help="smallest difference that matters")
+    parser.add_argument("--clean-up", default=None, metavar="JSON", help="clean_up.json to go into the recipe")
+    parser.add_argument(
+        "--simplest",
+        action="store_true",
+        help="recipe of the candidate with the fewest trainings that is not shown to be worse",
+    )
 
 
 def best(arguments: Namespace) -> int:

@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
-from ..core.files import sha256_of_file, sha256_of_json
-from ..core.labels import LabelSet
-from ..dataset.splits import read_groups, split
-from ..ensemble.clean_up_recipe import ChosenOn, CleanUpRecipe
-from ..evaluation.clean_up_trials import CleanUpTrials, all_questions, nnunet_questions
-from ..plan.runs import Run
+from ..dataset.splits import read_groups
+from ..evaluation.clean_up_trials import all_questions, nnunet_questions
 from ..plan.study_folder import StudyFolder
-from ..stats.clean_up_gain import choose_clean_up
+from ..review.clean_up_choice import HeldOut, choose_recipe, held_out_of_study
 from ..stats.clean_up_words import clean_up_sentences
 from .commands_folders import images_in, labels_of
 from .terminal import out, print_json, progress_bar
 
-_SPLIT_SEED = 0
 
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Predictions of cases that their models did not see: ``members`` are case id to file, one for each seed; ``folds`` None
-    where they have to be made."""
-
-    what: str
-    members: tuple[dict[str, Path], ...]
-    references: dict[str, Path]
-    labels: LabelSet
-    folds: tuple[Collection[str], ...] | None
-    patients: Mapping[str, str] | None
+def add_options(parser: ArgumentParser) -> None:
+    """The options of ``choose-clean-up`` that no other command has."""
+    parser.add_argument(
+        "predictions", nargs="+", help="a study; or folders of predictions, one a seed, and --references"
+    )
+    parser.add_argument("--references", default=None, help="folder of reference label maps")
+    parser.add_argument("--output", default="clean_up.json", help="the recipe, for segvariance clean --recipe")
+    parser.add_argument("--configuration", default=None, help="of the study (default: its only one)")
+    parser.add_argument(
+        "--ensemble", default=None, help="choose for the study's ensemble of this rule (default: for seeds)"
+    )
+    parser.add_argument("--nnunet-rule", action="store_true", help="try only what nnU-Net tries: the largest component")
+    parser.add_argument("--folds", type=int, default=5, help="of the nested estimate, where a study gives none")
 
 
 def choose(arguments: Namespace) -> int:
     held_out = _of_study(arguments) if arguments.references is None else _of_folders(arguments)
-    folds = held_out.folds or _made_folds(held_out, arguments.folds)
+    folds = held_out.with_folds(arguments.folds)
     questions = nnunet_questions if arguments.nnunet_rule else all_questions
-    with progress_bar() as progress:
-        passes = _Passes(progress)
-        trials = CleanUpTrials(held_out.members, held_out.references, held_out.labels, passes)
-        found = choose_clean_up(trials, questions(held_out.labels.structures), folds, held_out.patients)
-    files = [*held_out.references.values(), *(path for each in held_out.members for path in each.values())]
-    digest = sha256_of_json([sha256_of_file(path) for path in files])
-    chosen_on = ChosenOn(held_out.what, len(trials.cases), trials.members, digest)
     path = Path(arguments.output)
-    CleanUpRecipe.of(held_out.labels, found.choice.steps, chosen_on).write(path)
+    with progress_bar() as progress:
+        recipe, found = choose_recipe(held_out, folds, questions(held_out.labels.structures), _Passes(progress))
+    recipe.write(path)
     if arguments.json:
         print_json({"recipe": str(path), "on": held_out.what, **found.to_json()})
         return 0
@@ -79,25 +68,7 @@ def _of_study(arguments: Namespace) -> HeldOut:
     name = arguments.configuration or (known[0] if len(known) == 1 else None)
     if name not in known:
         raise SegVarianceError(f"Which configuration? Give --configuration, one of {', '.join(known)}.")
-    cases = study.held_out_cases
-    if arguments.ensemble:
-        folder = study.ensemble(name, arguments.ensemble)
-        members = [{case_id: folder / f"{case_id}{study.dataset.file_ending}" for case_id in cases}]
-        what = f"{study.plan.title}: {name}, ensemble {arguments.ensemble}"
-    else:
-        fold_of = {case_id: fold for fold, each in enumerate(study.folds) for case_id in each.held_out}
-        members = [
-            {case_id: study.prediction(Run(name, fold_of[case_id], seed), case_id) for case_id in cases}
-            for seed in study.plan.seeds
-        ]
-        what = f"{study.plan.title}: {name}, seeds {', '.join(map(str, study.plan.seeds))}"
-    if missing := [path for files in members for path in files.values() if not path.exists()]:
-        raise SegVarianceError(f"{missing[0]} is not there yet. Run the study first: segvariance run {study.root}")
-    folds = tuple(fold.held_out for fold in study.folds) if len(study.folds) > 1 else None
-    references = {case_id: study.reference(case_id) for case_id in cases}
-    return HeldOut(
-        f"{what}, {len(cases)} held-out cases", tuple(members), references, study.labels, folds, study.patients
-    )
+    return held_out_of_study(study, name, arguments.ensemble)
 
 
 def _of_folders(arguments: Namespace) -> HeldOut:
@@ -109,8 +80,3 @@ def _of_folders(arguments: Namespace) -> HeldOut:
     patients = None if arguments.groups is None else read_groups(Path(arguments.groups), arguments.group_column)
     what = f"{', '.join(Path(folder).name for folder in arguments.predictions)}, {len(references)} cases"
     return HeldOut(what, members, references, labels, None, patients)
-
-
-def _made_folds(held_out: HeldOut, count: int) -> Sequence[Collection[str]]:
-    made = split(list(held_out.references), f"{count}-fold", _SPLIT_SEED, held_out.patients)
-    return [fold.held_out for fold in made]
