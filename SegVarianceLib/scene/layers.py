@@ -17,7 +17,7 @@ from .arrays import add_volume
 from .colours import structure_colours
 from .maps import MapKind, add_map
 from .names import node_name
-from .segmentations import add_segmentation
+from .segmentations import add_segmentation, let_go
 
 MOST_SHOWN = 6
 """Segmentations shown at once: more cannot be told apart, and scrolling gets slow (0.1 s a slice with ten)."""
@@ -173,6 +173,8 @@ def _remove(scene: Any, hierarchy: Any, node: Any) -> None:
         helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
         for each in (*filter(None, helpers), node):  # displays first: what shows an image keeps it alive
             scene.RemoveNode(each)
+        if node.IsA("vtkMRMLSegmentationNode"):
+            let_go(node)
     if item := hierarchy.GetItemByDataNode(node):  # the application has removed it by itself
         hierarchy.RemoveItem(item, False, False)
 

@@ -7,6 +7,7 @@ import psutil
 import pytest
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
@@ -105,6 +106,18 @@ def test_one_layer_is_removed_and_made_anew(scene, geometry, tumour, label_map):
     assert "    patient_1 · default · mean probability" not in list(tree(scene))
     layers.add_labels(Folder.ENSEMBLES, "default · mean probability", label_map)
     assert list(tree(scene)) == lines
+
+
+def test_a_removed_segmentation_does_not_clear_its_voxels_segment_by_segment(scene, geometry, tumour, label_map):
+    """Which takes seconds of a large one; seen by the layer that its segments shared, which is left as it was."""
+    layers = CaseLayers(scene, "patient_1", geometry, tumour)
+    node = layers.add_labels(Folder.MEMBERS, "seed 1", label_map)
+    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    shared = node.GetSegmentation().GetSegment("edema").GetRepresentation(name)
+    voxels = vtk_to_numpy(shared.GetPointData().GetScalars())
+    layers.remove(node)
+    del node
+    assert sorted(set(voxels.tolist())) == [1, 2, 4]
 
 
 def test_closing_after_the_user_removed_nodes_or_closed_the_scene(mrml, geometry, tumour, label_map):
