@@ -76,6 +76,11 @@ def regions_of_text(text: str, order: str | None, ignore_value: int | None = Non
     return labels
 
 
+def regions_text(labels: LabelSet) -> str:
+    """Regions in one line, as ``regions_of_text`` reads them; their order is not in it."""
+    return "; ".join(f"{each.name}={','.join(map(str, each.values))}" for each in labels.structures)
+
+
 def declaration(labels: LabelSet) -> dict[str, Any]:
     """``labels`` and, with regions, ``regions_class_order`` as a dataset.json has them, in declared order.
 

@@ -168,9 +168,10 @@ class Reconstruction:
             return self.label_map
         return largest_label(self._probabilities, self.labels, self._steps)
 
-    def orphan_mask(self, name: str) -> np.ndarray:
-        """Boolean [z, y, x]: inside the region but outside a region that should hold it."""
-        return self._patterns.looked_up(self._orphaned[:, self._position(name)])
+    def orphan_mask(self, name: str | None = None) -> np.ndarray:
+        """Boolean [z, y, x]: inside the region (without ``name``: any) but outside a region that should hold it."""
+        orphaned = self._orphaned
+        return self._patterns.looked_up(orphaned.any(axis=1) if name is None else orphaned[:, self._position(name)])
 
     @property
     def orphans_ml(self) -> dict[str, float]:

@@ -74,6 +74,10 @@ class CaseLayers:
         node = add_map(self.scene, node_name(self.case, title), array, self.geometry, kind)
         return self._keep(node, self._folder(Folder.MAPS))
 
+    def add(self, node: Any) -> Any:
+        """A node that somebody else has made, in the folder of the case."""
+        return self._keep(node, self._item)
+
     @property
     def shown(self) -> tuple[Any, ...]:
         """The segmentation nodes that are shown, as they were asked for."""

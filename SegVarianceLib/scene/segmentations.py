@@ -78,6 +78,15 @@ def add_segmentation(
     return node
 
 
+def layer_voxels(node: Any) -> tuple[Any, np.ndarray]:
+    """The layer of a node's first segment, a vtkOrientedImageData, and its own voxels [z, y, x], not a copy.
+
+    After writing into them call ``Modified`` of the image's scalars and of the image.
+    """
+    image = node.GetSegmentation().GetNthSegment(0).GetRepresentation(_LABEL_MAP)
+    return image, vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+
+
 def label_map_of(node: Any, geometry: Geometry, labels: LabelSet) -> np.ndarray:
     """The label map [z, y, x] on ``geometry`` of a segmentation node, edited or not.
 
@@ -158,16 +167,20 @@ def _without_overlap(structures: tuple[Structure, ...]) -> Iterator[list[Structu
         left = [structure for structure in left if structure not in group]
 
 
-def _layer(label_map: np.ndarray, geometry: Geometry, structures: list[Structure]) -> Any:
-    """A vtkOrientedImageData cropped to what ``structures`` cover, each painted with its first value."""
-    box = foreground_box(label_map) or _ONE_VOXEL
+def _layer(label_map: np.ndarray, geometry: Geometry, structures: list[Structure], cropped: bool) -> Any:
+    """A vtkOrientedImageData of what ``structures`` cover, each painted with its first value."""
+    box = (foreground_box(label_map) or _ONE_VOXEL) if cropped else _whole(label_map)
     paints = np.zeros(int(label_map[box].max()) + 1, dtype=label_map.dtype)
     for structure in structures:
         paints[[value for value in structure.values if value < len(paints)]] = structure.values[0]
     layer = paints[label_map[box]]
-    inner = foreground_box(layer) or _ONE_VOXEL
+    inner = (foreground_box(layer) or _ONE_VOXEL) if cropped else _whole(layer)
     first = [outside.start + inside.start for outside, inside in zip(box, inner, strict=True)]
     return _oriented_image(layer[inner], first, geometry)
+
+
+def _whole(array: np.ndarray) -> tuple[slice, ...]:
+    return tuple(slice(0, n) for n in array.shape)
 
 
 def _oriented_image(array: np.ndarray, first_zyx: list[int], geometry: Geometry) -> Any:
