@@ -22,12 +22,16 @@ _HIGHEST_LABEL = 65535
 
 @dataclass(frozen=True)
 class ChosenOn:
-    """What a clean-up was chosen on: in words, how many predictions of how many cases, and the digest of all these files."""
+    """What a clean-up was chosen on: in words, how many predictions of how many cases, and the digest of all these files.
+
+    ``found`` says in sentences what it gained there and, nested, on other cases.
+    """
 
     what: str
     cases: int
     predictions: int
     files: str
+    found: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
