@@ -140,7 +140,7 @@ def test_a_run_stopped_within_an_epoch_ends_with_the_bytes_of_an_undisturbed_one
         next(line for line in process.stdout or () if json.loads(line)["kind"] == "step")
         assert process.stdin
         process.stdin.close()
-        assert process.wait(60) == 3
+        assert process.wait(120) == 3
     state = read_json(study.run_folder(run) / "nnunet" / "state.json")
     assert 0 < state["step"] < STEPS
     assert state["file"] == "checkpoint_latest.pth"
