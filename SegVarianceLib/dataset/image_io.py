@@ -81,7 +81,7 @@ def read_label_map(path: Path) -> LabelMap:
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= np.iinfo(np.uint16).max):  # NaN is refused too
         raise SegVarianceError(f"{path} holds values from {low} to {high}. Expected label values from 0 to 65535.")
-    labels = array[0].astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
+    labels = array[0].astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16, copy=False)
     if array.dtype.kind == "f" and not np.array_equal(labels, array[0]):
         raise SegVarianceError(
             f"{path} holds fractions. Expected whole label values: it may be an image, or labels resampled without nearest neighbour."

@@ -95,14 +95,17 @@ def _probabilities(source: Path, target: Path, label_map: Path, labels: LabelSet
                 f"{source} holds the classes {', '.join(names)}; nnU-Net expects {expected} for these labels. Predict again."
             )
         write_nnunet_probabilities(target, dequantise_probabilities(quantised))
-    properties = pickle.dumps(_properties(read_geometry(label_map)), protocol=4)
-    write_beside_and_rename(target.with_suffix(".pkl"), lambda beside: beside.write_bytes(properties))
+    properties_file(target.with_suffix(".pkl"), read_geometry(label_map))
 
 
-def _properties(geometry: Geometry) -> dict[str, object]:
-    """What nnU-Net's reader notes of an image, as far as its writer asks for it."""
+def properties_file(path: Path, geometry: Geometry) -> None:
+    """Write what nnU-Net's reader notes of an image, as far as its writer asks for it: a pickled dictionary of numbers.
+
+    ``nnUNetv2_ensemble`` takes no other file. It is written only; nobody here reads a pickle.
+    """
     place = {"spacing": geometry.spacing_mm, "origin": geometry.origin_mm, "direction": geometry.direction}
-    return {"sitk_stuff": place, "spacing": list(geometry.spacing_zyx_mm)}
+    content = pickle.dumps({"sitk_stuff": place, "spacing": list(geometry.spacing_zyx_mm)}, protocol=4)
+    write_beside_and_rename(path, lambda beside: beside.write_bytes(content))
 
 
 def _plans(title: str) -> dict[str, object]:

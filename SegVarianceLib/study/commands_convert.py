@@ -40,7 +40,7 @@ def _export(source: Path, output: Path, to: str) -> int:
         made = export_nnunet(review, output, lambda done, of: progress("Members", done, of))
     out.print(f"{len(made.members)} members and {len(made.ensembles)} ensembles: {output}", markup=False)
     if made.references is not None:
-        first = made.members[0]
+        first = (*made.members, *made.ensembles)[0]
         out.print(
             f"For example: nnUNetv2_evaluate_folder {made.references} {first} -djfile {first / 'dataset.json'} "
             f"-pfile {first / 'plans.json'}",

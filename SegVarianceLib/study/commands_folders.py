@@ -28,6 +28,7 @@ from ..evaluation.score_table import Score, ScoreTable
 from ..plan.study_folder import StudyFolder
 from ..report.content import ReportContent
 from ..report.report import write_report
+from ..review.declared import declared_in
 from ..stats.study_statistics import study_statistics
 from . import commands_nnunet, stages
 from .commands_compare import pair_of, read_scores
@@ -134,7 +135,8 @@ def _score_folders(arguments: Namespace, patients: Mapping[str, str] | None) -> 
     if arguments.references is None:
         raise SegVarianceError("Predictions are scored against references. Give their folder: --references FOLDER.")
     references = images_in(Path(arguments.references))
-    labels = labels_told(arguments) or discover_labels(list(references.values()))
+    declared = declared_in(map(Path, arguments.folders), []).labels
+    labels = labels_told(arguments) or declared or discover_labels(list(references.values()))
     members = {_member(Path(folder), arguments.configuration): images_in(Path(folder)) for folder in arguments.folders}
     if len(members) < len(arguments.folders):
         raise SegVarianceError("Two folders have one name. Members are named by their folders: rename one of them.")
