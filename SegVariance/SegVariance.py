@@ -47,6 +47,8 @@ from SegVarianceSlicer.self_test import SegVarianceTest  # noqa: E402, F401 (the
 _SAMPLE = "SegVariancePhantom"
 _TICK_MS = 1000
 """How often processes and study folders are asked what is new."""
+_PAUSE_MS = 20
+"""Between two label maps that are read ahead."""
 
 
 class SegVariance(ScriptedLoadableModule):
@@ -129,7 +131,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _make_presenters(self):
         scene = ReviewScene(slicer.mrmlScene, slicer.app.applicationLogic())
-        self.session = ReviewSession(scene, _show_progress, _later)
+        self.session = ReviewSession(scene, _show_progress, _later, _when_idle)
         self.opening, self.look = OpenPresenter(self.session), LookPresenter(self.session)
         self.ensemble = EnsemblePresenter(self.session, self._on_vote)
         self._presenters = ReviewPresenters(self.session, self.opening, self.ensemble)
@@ -205,6 +207,11 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 def _later(act) -> None:
     qt.QTimer.singleShot(0, act)
+
+
+def _when_idle(act) -> None:
+    """After a pause in which the window can do what the user asks of it."""
+    qt.QTimer.singleShot(_PAUSE_MS, act)
 
 
 def _show_progress(what: str, done: int, total: int) -> None:

@@ -9,12 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
-from SegVarianceLib.dataset.image_io import read_geometry, read_image
+from SegVarianceLib.dataset.image_io import read_geometry
 from SegVarianceLib.dataset.labelling import regions_of
 
 from .case_ordering import CaseOrdering
-from .presenter_review import REFERENCE, VOTE, ReviewSession, title_of
+from .presenter_review import REFERENCE, VOTE, ReviewSession, in_short, title_of
 from .state_review import Choice, Layer, LookState
+from .stepwise import Busy
 
 OVERLAY, BESIDE, AGAINST = "overlay", "beside", "against"
 ARRANGEMENTS = (
@@ -39,17 +40,23 @@ class LookPresenter:
         self.state = LookState()
         self.show: Callable[[LookState], object] = lambda state: None
         self._on_screen: object = None
-        self._ordering = CaseOrdering(session, self._ordered, lambda error: self._say(str(error)), clock)
+        self._step = 1
+        self._ordering = CaseOrdering(session, self._ordered, lambda error: self._say(in_short(error)), clock)
         session.show_layer = self.show_layer
         session.listen(self._follow)
+        session.opening.watch(self._show_opening)
 
     def choose_case(self, case_id: str) -> None:
-        if case_id and case_id != self.state.case:
-            self._attempt(lambda: self.session.open_case(case_id))
+        if case_id == self.state.case:
+            self.session.opening.cancel()
+        elif case_id and case_id != self.session.opening.coming:
+            self._say("")
+            self.session.open_case(case_id, failed=lambda error: self._say(in_short(error)))
 
     def next_case(self, step: int) -> None:
         """The next (1) or previous (-1) case in the order that is shown, round and round."""
-        self.choose_case(_beside([case.id for case in self.state.by.cases], self.state.case, step))
+        self._step = step
+        self.choose_case(self._case_beside(self.session.opening.coming or self.state.case))
 
     def choose_order(self, order: str) -> None:
         """Go through the cases in another order; numbers that are not known yet are worked out, which ``stop`` ends."""
@@ -57,7 +64,8 @@ class LookPresenter:
         self._ordering.choose(order)
 
     def stop(self) -> None:
-        """Order by the numbers that are known so far."""
+        """Stay at the case on screen; order by the numbers that are known so far."""
+        self.session.opening.cancel()
         self._ordering.stop()
 
     def choose_structure(self, name: str) -> None:
@@ -119,7 +127,7 @@ class LookPresenter:
             self._ordering.follow()
             return
         self._ordering.follow()
-        state = replace(self.state, structure=session.structure, problem="")
+        state = replace(self.state, structure=session.structure)
         if self._on_screen is session.opened:
             layers = self._layers()  # an ensemble may have been made since
             same = {layer.key for layer in layers} == {layer.key for layer in state.layers}
@@ -133,6 +141,7 @@ class LookPresenter:
         self._set(
             replace(
                 state,
+                problem="",
                 case=case.id,
                 structures=tuple(structure.name for structure in session.opened.labels.structures),
                 images=images if case.images else (),
@@ -145,12 +154,20 @@ class LookPresenter:
                 map=_same_or_first(state.map, [each.id for each in maps]),
             )
         )
-        self._attempt(lambda: self._show_image(self.state.image))
-        self._arrange(self.state)
         self.result_changed()
+        self._attempt(lambda: self._show_image(self.state.image))
+        unseen = self.state.problem
+        self._arrange(self.state)
+        if unseen and not self.state.problem:
+            self._say(unseen)
         place = session.centre_of(session.structure) if session.structure else None
         if place is not None:
             session.scene.jump(place)
+        session.opening.read_ahead(session.review, self._case_beside(case.id))
+
+    def _case_beside(self, case_id: str) -> str:
+        """The one that comes next if the user goes on in the same direction."""
+        return _beside([case.id for case in self.state.by.cases], case_id, self._step)
 
     def _layers(self) -> tuple[Layer, ...]:
         """Everything that can be shown of the case; what was ticked in the case before is ticked again."""
@@ -194,21 +211,23 @@ class LookPresenter:
             return
         files = opened.case.images
         number = self.state.images.index(title)
-        path = files[number] if len(files) > 1 else files[0]
+        path = files[min(number, len(files) - 1)]
         if difference := opened.geometry.difference(read_geometry(path)):
             raise SegVarianceError(f"{path} lies elsewhere than the label maps ({difference}) and is not shown.")
-        channels = read_image([path]).array
-        self.session.scene.set_image(title, channels[number if len(files) == 1 else 0])
+        self.session.scene.set_image(title, self.session.opening.channel(files, number))
 
     def _attempt(self, act: Callable[[], None], **changes: str) -> bool:
         """Do something and take ``changes`` over, or say in a sentence why it could not be done."""
         try:
             act()
         except (SegVarianceError, OSError) as error:
-            self._say(str(error))
+            self._say(in_short(error))
             return False
         self._set(replace(self.state, problem="", **changes))  # type: ignore[arg-type]
         return True
+
+    def _show_opening(self, busy: Busy | None) -> None:
+        self._set(replace(self.state, opening=busy.words if busy else "", progress=busy.share if busy else None))
 
     def _ordered(self) -> None:
         self._set(replace(self.state, by=self._ordering.state))

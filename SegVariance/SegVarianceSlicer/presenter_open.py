@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.core.words import counted
 from SegVarianceLib.review.description import Review, landed
 from SegVarianceLib.review.opening import open_review, refresh
 
 from .presenter_review import ReviewSession, sentences, title_of
 from .state_review import FoundMember, OpenState
+from .stepwise import Busy
 
 
 class OpenPresenter:
@@ -22,13 +24,18 @@ class OpenPresenter:
         self.state = OpenState()
         self.show: Callable[[OpenState], object] = lambda state: None
         self._found: Review | None = None
+        self._case = ""
         session.listen(self._follow)
+        session.opening.watch(self._show_opening)
 
     def look_into(
         self, folders: tuple[str, ...], pattern: str = "", images: str = "", references: str = "", case: str = ""
     ) -> None:
         """Describe folders without opening them; ``case`` is the one to begin with when they are opened."""
-        asked = OpenState(folders, pattern, images, references, is_open=self.session.review is not None)
+        now = self.state
+        asked = OpenState(
+            folders, pattern, images, references, is_open=now.is_open, busy=now.busy, progress=now.progress
+        )
         self._found, self._case = None, case
         if not folders:
             self._set(asked)
@@ -47,14 +54,18 @@ class OpenPresenter:
 
     def confirm(self) -> None:
         """Open what was found; where that fails, what was open before stays on screen."""
-        if self._found is None:
+        if (found := self._found) is None:
             return
-        try:
-            self.session.use(self._found, self._case)
-        except (SegVarianceError, OSError) as error:
-            self._set(replace(self.state, problems=sentences(error)))
-        else:
-            self._set(_described(self.state, self._found))
+
+        def opened() -> None:
+            if self._found is found:  # else the user has looked into another folder since
+                self._set(_described(self.state, found))
+
+        self.session.use(found, self._case, opened, self._say)
+
+    def cancel(self) -> None:
+        """What was open before is open still."""
+        self.session.opening.cancel()
 
     def look_again(self) -> None:
         """Whether predictions have landed since."""
@@ -65,15 +76,21 @@ class OpenPresenter:
             after = refresh(before)
             after.require_sound()
         except (SegVarianceError, OSError) as error:
-            self._set(replace(self.state, problems=sentences(error)))
+            self._say(error)
             return
         new = len(landed(before, after))
         self._found = after
         self.session.update(after)
         awaited = f", {after.awaited} more are planned" if after.awaited else ""
         self._set(
-            replace(_described(self.state, after), landed=f"{_count(new, 'new label map')} landed since{awaited}.")
+            replace(_described(self.state, after), landed=f"{counted(new, 'new label map')} landed since{awaited}.")
         )
+
+    def _say(self, error: SegVarianceError | OSError) -> None:
+        self._set(replace(self.state, problems=sentences(error)))
+
+    def _show_opening(self, busy: Busy | None) -> None:
+        self._set(replace(self.state, busy=busy.words if busy else "", progress=busy.share if busy else None))
 
     def _follow(self) -> None:
         self._set(replace(self.state, is_open=self.session.review is not None))
@@ -99,19 +116,15 @@ def _described(asked: OpenState, review: Review) -> OpenState:
 
 
 def _in_words(review: Review) -> str:
-    counted = _count(len(review.members), "member")
+    drawn_by = counted(len(review.members), "member")
     if review.ensembles:
-        counted += f" and {_count(len(review.ensembles), 'ensemble')}"
+        drawn_by += f" and {counted(len(review.ensembles), 'ensemble')}"
     images = sum(bool(case.images) for case in review.cases)
     references = sum(case.label is not None for case in review.cases)
     structures = ", ".join(structure.name for structure in review.labels.structures) or "none"
     declared = Path(review.labels_from)
     labels_from = f"{declared.parent.name}/{declared.name}" if declared.is_file() else review.labels_from
     return (
-        f"{review.title}: {' and '.join(review.kinds)}. {counted}, {_count(len(review.cases), 'case')}; "
+        f"{review.title}: {' and '.join(review.kinds)}. {drawn_by}, {counted(len(review.cases), 'case')}; "
         f"images of {images} and references of {references} of them. Structures: {structures} (from {labels_from})."
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,14 +12,16 @@ import numpy as np
 from SegVarianceLib.core.errors import ProblemsFound, SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
+from SegVarianceLib.core.words import counted
 from SegVarianceLib.dataset.image_io import read_label_map
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.review.description import Review, ReviewMember
-from SegVarianceLib.review.open_case import OpenCase, read_case
+from SegVarianceLib.review.open_case import OpenCase
 from SegVarianceLib.review.places import structure_centre_mm
 from SegVarianceLib.scene.names import member_title
 
+from .case_opening import CaseOpening, Failed, ReadyCase, Then, attempted, nothing, raised
 from .stepwise import Later
 
 REFERENCE, VOTE = "reference", "vote"
@@ -65,11 +68,14 @@ Progress = Callable[[str, int, int], object]
 
 
 class ReviewSession:
-    """The review that was confirmed and the case that is shown. Methods raise SegVarianceError and then change nothing.
+    """The review that was confirmed and the case that is shown. Where a case cannot be opened, nothing is changed.
+
+    ``opening`` reads a case a step at a time, which ``later`` drives; unless given, all of it is done at once. ``when_idle``
+    has the case read ahead that comes next; unless given, none is. Errors go to ``failed``, or to the caller.
 
     ``opened`` and ``votes`` are of the case on screen; ``structure`` is the name of the one that is looked at. ``scores`` are
     those of the review's predictions against references, as far as somebody has made or opened them. ``show_layer`` shows a
-    layer by its key beside those that are shown. ``later`` drives what takes long; unless given, all of it is done at once.
+    layer by its key beside those that are shown.
     """
 
     def __init__(
@@ -77,8 +83,11 @@ class ReviewSession:
         scene: Scene,
         progress: Progress = lambda what, done, total: None,
         later: Later = lambda act: act(),
+        when_idle: Later | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.scene, self.progress, self.later = scene, progress, later
+        self.opening = CaseOpening(later, when_idle, clock)
         self.scores = ScoreTable(())
         self.show_layer: Callable[[str], object] = lambda key: None
         self.review: Review | None = None
@@ -92,11 +101,16 @@ class ReviewSession:
         """Have ``changed`` called after another review or case was opened, or none is open any more."""
         self._listeners.append(changed)
 
-    def use(self, review: Review, case_id: str | None = None) -> None:
+    def use(self, review: Review, case_id: str | None = None, then: Then = nothing, failed: Failed = raised) -> None:
         """Open a review at a case, the first one unless it is given."""
-        review.require_sound()
         known = {case.id for case in review.cases}
-        self._open(review, case_id if case_id in known else review.cases[0].id)
+        case = case_id if case_id in known else review.cases[0].id
+
+        def begin() -> None:
+            review.require_sound()
+            self.opening.begin(review, case, lambda ready: self._show(review, ready), then, failed)
+
+        attempted(begin, failed)
 
     def update(self, review: Review) -> None:
         """The same review with what has landed since; the case on screen stays as it is."""
@@ -108,18 +122,24 @@ class ReviewSession:
         self.scores = scores
         self._tell()
 
-    def open_case(self, case_id: str) -> None:
-        self._open(self._required(), case_id)
+    def open_case(self, case_id: str, then: Then = nothing, failed: Failed = raised) -> None:
+        """Open another case of the review."""
+        # Predictions may land while it is read: the review is the one that is open then.
+        self.opening.begin(self._required(), case_id, lambda ready: self._show(self._required(), ready), then, failed)
 
-    def go_to(self, case_id: str, structure: str, lps_mm: Sequence[float] | None = None) -> None:
-        """Open a case if it is not, choose a structure and look at a point, or at the middle of the structure."""
+    def when_open(self, case_id: str, then: Then, failed: Failed = raised) -> None:
+        """Do something as soon as a case is open: at once if it is."""
         if self.opened is None or self.opened.case.id != case_id:
-            self.open_case(case_id)
-        self.structure = structure
-        place = self.centre_of(structure) if lps_mm is None else lps_mm
-        if place is not None:
-            self.scene.jump(place)
-        self._tell()
+            self.open_case(case_id, then, failed)
+        else:
+            self.opening.cancel()
+            attempted(then, failed)
+
+    def go_to(
+        self, case_id: str, structure: str, lps_mm: Sequence[float] | None = None, failed: Failed = raised
+    ) -> None:
+        """Open a case if it is not, choose a structure and look at a point, or at the middle of the structure."""
+        self.when_open(case_id, lambda: self._look_at(structure, lps_mm), failed)
 
     def centre_of(self, name: str) -> tuple[float, float, float] | None:
         """LPS in mm; of the result on screen, or of the reference where the result lacks the structure."""
@@ -144,25 +164,30 @@ class ReviewSession:
 
     def close(self) -> None:
         """Close what is open and take its layers away."""
+        self.opening.close()
         self.scene.close()
         self._clear()
 
     def scene_closed(self) -> None:
         """The user closed the scene: the nodes are gone already."""
+        self.opening.close()
         self.scene.forget()
         self._clear()
 
-    def _open(self, review: Review, case_id: str) -> None:
-        opened = read_case(
-            review, case_id, progress=lambda done, total: self.progress(f"Reading {case_id}", done, total)
-        )
-        votes = RunningVotes(opened.maps)
-        result = votes.label_map()
-        self.scene.open(case_id, opened.geometry, opened.labels)
-        self.review, self.opened, self.votes, self.result = review, opened, votes, result
+    def _show(self, review: Review, ready: ReadyCase) -> None:
+        opened = ready.opened
+        self.scene.open(opened.case.id, opened.geometry, opened.labels)
+        self.review, self.opened, self.votes, self.result = review, opened, ready.votes, ready.result
         names = [structure.name for structure in opened.labels.structures]
         if self.structure not in names:
             self.structure = names[0] if names else ""
+        self._tell()
+
+    def _look_at(self, structure: str, lps_mm: Sequence[float] | None) -> None:
+        self.structure = structure
+        place = self.centre_of(structure) if lps_mm is None else lps_mm
+        if place is not None:
+            self.scene.jump(place)
         self._tell()
 
     def _layer(self, key: str) -> tuple[str, str, np.ndarray]:
@@ -200,6 +225,12 @@ class ReviewSession:
 def sentences(error: SegVarianceError | OSError) -> tuple[str, ...]:
     """One sentence for each thing that is wrong."""
     return tuple(map(str, error.problems)) if isinstance(error, ProblemsFound) else (str(error),)
+
+
+def in_short(error: SegVarianceError | OSError) -> str:
+    """One sentence, and how many more there are: for a place where no list is."""
+    said = sentences(error)
+    return said[0] if len(said) == 1 else f"{said[0]} ({counted(len(said) - 1, 'more problem')}.)"
 
 
 def title_of(member: ReviewMember) -> str:

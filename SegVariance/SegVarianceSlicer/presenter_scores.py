@@ -22,8 +22,9 @@ from SegVarianceLib.review.open_case import OpenCase, case_steps
 from SegVarianceLib.review.places import worst_place
 from SegVarianceLib.stats.study_statistics import statistics_steps
 
+from .case_opening import Failed, Then, attempted, nothing, raised
 from .presenter_review import VOTE as LAYER_OF_VOTE
-from .presenter_review import ReviewSession, structure_named
+from .presenter_review import ReviewSession, in_short, structure_named
 from .state_scores import (
     EVERY,
     MOST_ROWS,
@@ -45,8 +46,8 @@ _READING = 0.3
 class Places(Protocol):
     """What a click on a score asks for."""
 
-    def go_to(self, case: str, structure: str, member: str) -> None:
-        """Show ``member`` in the slice of ``case`` in which it is worst at ``structure``; raises SegVarianceError."""
+    def go_to(self, case: str, structure: str, member: str, then: Then, failed: Failed) -> None:
+        """Show ``member`` in the slice of ``case`` in which it is worst at ``structure``, which may be opened for it first."""
 
 
 class WorstSlices:
@@ -55,11 +56,15 @@ class WorstSlices:
     def __init__(self, session: ReviewSession):
         self._session = session
 
-    def go_to(self, case: str, structure: str, member: str) -> None:
-        session = self._session
-        if session.opened is None or session.opened.case.id != case:
-            session.open_case(case)
-        opened = session.opened
+    def go_to(self, case: str, structure: str, member: str, then: Then = nothing, failed: Failed = raised) -> None:
+        def show() -> None:
+            self._show(structure, member)
+            then()
+
+        attempted(lambda: self._session.when_open(case, show, failed), failed)
+
+    def _show(self, structure: str, member: str) -> None:
+        session, opened = self._session, self._session.opened
         if opened is None:
             raise SegVarianceError("Nothing is open. Open a folder first.")
         right = session.result if opened.reference is None else opened.reference
@@ -67,7 +72,7 @@ class WorstSlices:
         place = None
         if shown is not None and right is not None:
             place = worst_place(right, shown, structure_named(opened.labels, structure), opened.geometry)
-        session.go_to(case, structure, None if place is None else place[1])
+        session.go_to(opened.case.id, structure, None if place is None else place[1])
         votes = {each.key for each in votes_scored(opened)}
         session.show_layer(LAYER_OF_VOTE if member in votes else member)
 
@@ -144,11 +149,10 @@ class ScoresPresenter:
     def go_to(self, case: str, structure: str, member: str) -> None:
         """A row or a point was clicked."""
 
-        def go() -> None:
-            self._places.go_to(case, structure, member)
+        def gone() -> None:
             self._set(replace(self.state, selected=(case, structure, member), problem="", done=""))
 
-        self._try(go)
+        self._places.go_to(case, structure, member, gone, self._say)
 
     def export_csv(self, path: str) -> None:
         """Write the scores that the filters let through, as a ``scores.csv`` that can be read again."""
@@ -303,7 +307,7 @@ class ScoresPresenter:
             self._say(error)
 
     def _say(self, error: SegVarianceError | OSError) -> None:
-        said = str(error)
+        said = in_short(error)
         if isinstance(error, OSError):
             said = f"That file cannot be written or read ({error})."
         self._set(replace(self.state, problem=said, done=""))

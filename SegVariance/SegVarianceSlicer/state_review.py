@@ -18,7 +18,8 @@ class FoundMember:
 class OpenState:
     """``folders`` were chosen, ``found`` says in words what they hold; nothing is in the scene before it is confirmed.
 
-    ``problems`` are one sentence each. ``landed`` says what is new since the last look.
+    ``problems`` are one sentence each. ``landed`` says what is new since the last look. While a case is opened, ``busy`` says
+    so and ``progress`` is the share that is done.
     """
 
     folders: tuple[str, ...] = ()
@@ -33,6 +34,8 @@ class OpenState:
     can_confirm: bool = False
     is_open: bool = False
     landed: str = ""
+    busy: str = ""
+    progress: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,10 @@ class CaseOrder:
 
 @dataclass(frozen=True)
 class LookState:
-    """One case on screen. ``structures`` are in their order; ``layers`` are all that can be shown."""
+    """One case on screen. ``structures`` are in their order; ``layers`` are all that can be shown.
+
+    While another case is opened, ``opening`` says so and ``progress`` is the share that is done.
+    """
 
     by: CaseOrder = CaseOrder()
     case: str = ""
@@ -84,6 +90,8 @@ class LookState:
     against: str = ""
     maps: tuple[Choice, ...] = ()
     map: str = ""
+    opening: str = ""
+    progress: float | None = None
     problem: str = ""
 
 

@@ -181,6 +181,9 @@ def test_all_cases_are_voted_and_cleaned_in_the_same_way(study):
 def test_stopped_in_the_middle_what_is_written_stays_and_is_counted(study):
     waiting = []
     module = Module(study, later=waiting.append)
+    while waiting:
+        waiting.pop(0)()
+    module.ensemble.tick_all(frozenset(f"default/seed_{seed}" for seed in SEEDS))
     module.ensemble.all_into_study("some")
     while "b" not in module.ensemble.state.study.busy.split("…")[0].split():
         waiting.pop(0)()

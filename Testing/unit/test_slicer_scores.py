@@ -29,10 +29,14 @@ class Places:
     def __init__(self) -> None:
         self.visited: list[tuple[str, str, str]] = []
 
-    def go_to(self, case: str, structure: str, member: str) -> None:
+    def go_to(
+        self, case: str, structure: str, member: str, then: Callable[[], object], failed: Callable[[Exception], object]
+    ) -> None:
         if case == "gone":
-            raise SegVarianceError("There is no case 'gone'. Open its folder.")
-        self.visited.append((case, structure, member))
+            failed(SegVarianceError("There is no case 'gone'. Open its folder."))
+        else:
+            self.visited.append((case, structure, member))
+            then()
 
 
 class Soon:

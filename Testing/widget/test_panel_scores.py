@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,12 @@ class Places:
     def __init__(self) -> None:
         self.visited: list[tuple[str, str, str]] = []
 
-    def go_to(self, case: str, structure: str, member: str) -> None:
+    def go_to(self, case: str, structure: str, member: str, then: Any, failed: Any) -> None:
         if case == "c3":
-            raise SegVarianceError("Case c3 is not among the cases. Open its folder.")
-        self.visited.append((case, structure, member))
+            failed(SegVarianceError("Case c3 is not among the cases. Open its folder."))
+        else:
+            self.visited.append((case, structure, member))
+            then()
 
 
 def table() -> ScoreTable:

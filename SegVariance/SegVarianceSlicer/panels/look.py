@@ -38,9 +38,10 @@ class LookPanel:
     def show(self, state: LookState) -> None:
         ui = self.ui
         fill_combo(ui.orderCombo, _pairs(state.by.orders), state.by.order)
-        ui.orderLabel.setText(state.by.busy or state.by.words)
-        ui.orderLabel.setVisible(bool(state.by.busy or state.by.words))
-        show_progress(ui.progressBar, ui.stopButton, state.by.progress)
+        said = state.opening or state.by.busy or state.by.words
+        ui.orderLabel.setText(said)
+        ui.orderLabel.setVisible(bool(said))
+        show_progress(ui.progressBar, ui.stopButton, state.by.progress if state.progress is None else state.progress)
         fill_combo(ui.caseCombo, _pairs(state.by.cases), state.case)
         fill_combo(ui.structureCombo, _same(state.structures), state.structure)
         fill_combo(ui.imageCombo, _same(state.images), state.image)

@@ -10,7 +10,7 @@ import slicer
 
 from ..presenter_open import OpenPresenter
 from ..state_review import OpenState
-from .filling import fill_table
+from .filling import fill_table, show_progress
 
 
 class OpenPanel:
@@ -28,6 +28,7 @@ class OpenPanel:
         for edit in (ui.patternEdit, ui.imagesEdit, ui.referencesEdit):
             edit.connect("returnPressed()", self._look_again_with_options)
         ui.confirmButton.connect("clicked(bool)", lambda checked=False: presenter.confirm())
+        ui.cancelButton.connect("clicked(bool)", lambda checked=False: presenter.cancel())
         ui.againButton.connect("clicked(bool)", lambda checked=False: presenter.look_again())
         presenter.show = self.show
         self.show(presenter.state)
@@ -50,7 +51,10 @@ class OpenPanel:
         ui.problemList.addItems(list(state.problems))
         ui.problemList.setVisible(bool(state.problems))
         ui.problemsTitle.setVisible(bool(state.problems))
-        ui.confirmButton.setEnabled(state.can_confirm)
+        ui.confirmButton.setEnabled(state.can_confirm and state.progress is None)
+        show_progress(ui.progressBar, ui.cancelButton, state.progress)
+        ui.busyLabel.setText(state.busy)
+        ui.busyLabel.setVisible(bool(state.busy))
         ui.againButton.setEnabled(state.is_open)
         ui.landedLabel.setText(state.landed)
         ui.landedLabel.setVisible(bool(state.landed))
