@@ -234,7 +234,7 @@ def _nearest_mm(start: Surface, target: Surface) -> np.ndarray:
     for first, last in pairwise((*_BATCHES, len(steps))):
         if len(places) * (last - first) > _MOST_LOOKUPS:
             break
-        hits = is_target[places[:, None] + steps[first:last]]
+        hits = is_target.take(places[:, None] + steps[first:last])
         nearest = hits.argmax(axis=1)
         found = hits[np.arange(len(hits)), nearest]
         distances[waiting[found]] = lengths_mm[first + nearest[found]]
