@@ -10,11 +10,13 @@ import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.dataset.image_io import read_geometry
-from SegVarianceLib.dataset.labelling import regions_of
 
+from .case_opening import attempted
 from .case_ordering import CaseOrdering
+from .presenter_maps import CaseMaps
 from .presenter_review import REFERENCE, VOTE, ReviewSession, in_short, title_of
-from .state_review import Choice, Layer, LookState
+from .state_look import LookState
+from .state_review import Choice, Layer
 from .stepwise import Busy
 
 OVERLAY, BESIDE, AGAINST = "overlay", "beside", "against"
@@ -23,13 +25,6 @@ ARRANGEMENTS = (
     Choice(BESIDE, "One view for each"),
     Choice(AGAINST, "Vote against one member"),
 )
-NO_MAP, AGREEMENT, ENTROPY, DIFFERENCE = "none", "agreement", "entropy", "difference"
-MAPS = (
-    Choice(NO_MAP, "No map"),
-    Choice(AGREEMENT, "Agreement (share of members that drew the vote)"),
-    Choice(ENTROPY, "Entropy of the members' labels (bits)"),
-)
-_DIFFERENCE = Choice(DIFFERENCE, "Where votes by label and by region differ")
 
 
 class LookPresenter:
@@ -42,6 +37,7 @@ class LookPresenter:
         self._on_screen: object = None
         self._step = 1
         self._ordering = CaseOrdering(session, self._ordered, lambda error: self._say(in_short(error)), clock)
+        self._maps = CaseMaps(session, self._mapped, lambda error: self._say(in_short(error)), clock)
         session.show_layer = self.show_layer
         session.listen(self._follow)
         session.opening.watch(self._show_opening)
@@ -109,15 +105,26 @@ class LookPresenter:
         self._arrange(replace(self.state, against=key))
 
     def choose_map(self, kind: str) -> None:
-        self._attempt(lambda: self._show_map(kind), map=kind)
+        """Lay a map over the image; what takes long ``stop_map`` ends."""
+        self._attempt(lambda: self._maps.choose(kind))
+
+    def stop_map(self) -> None:
+        self._maps.stop()
+
+    def measure(self, wanted: bool) -> None:
+        """How much the members disagree, in numbers."""
+        self._maps.measure(wanted)
+
+    def show_differing(self, values: np.ndarray | None) -> None:
+        """Where compared rules differ [z, y, x], as a map; None: it is out of date."""
+        self._maps.use_differing(values)
 
     def choose_image(self, title: str) -> None:
         self._attempt(lambda: self._show_image(title), image=title)
 
     def result_changed(self) -> None:
-        """Another vote is on screen: maps of it are drawn anew."""
-        if self.state.map != NO_MAP:
-            self.choose_map(self.state.map)
+        """Another result is on screen: maps and numbers of its members are found anew."""
+        attempted(self._maps.follow, lambda error: self._say(in_short(error)))
 
     def _follow(self) -> None:
         session = self.session
@@ -125,6 +132,7 @@ class LookPresenter:
             self._on_screen = None
             self.state = LookState()
             self._ordering.follow()
+            self._maps.follow()
             return
         self._ordering.follow()
         state = replace(self.state, structure=session.structure)
@@ -132,12 +140,12 @@ class LookPresenter:
             layers = self._layers()  # an ensemble may have been made since
             same = {layer.key for layer in layers} == {layer.key for layer in state.layers}
             self._set(state if same else replace(state, layers=layers))
+            self._maps.structure_changed()
             return
         self._on_screen = session.opened
         case, members = session.opened.case, session.opened.members
         layers = self._layers()
         images = session.review.channels or tuple(f"image {number + 1}" for number in range(len(case.images)))
-        maps = MAPS if regions_of(session.opened.labels) is None else (*MAPS, _DIFFERENCE)
         self._set(
             replace(
                 state,
@@ -150,8 +158,6 @@ class LookPresenter:
                 arrangements=ARRANGEMENTS,
                 arrangement=state.arrangement or OVERLAY,
                 against=_same_or_first(state.against, [member.key for member in members]),
-                maps=maps,
-                map=_same_or_first(state.map, [each.id for each in maps]),
             )
         )
         self.result_changed()
@@ -192,19 +198,6 @@ class LookPresenter:
         if self._attempt(arrange):
             self._set(replace(state, problem=self.state.problem))
 
-    def _show_map(self, kind: str) -> None:
-        votes, opened = self.session.votes, self.session.opened
-        if votes is None or opened is None:
-            return
-        values: np.ndarray | None = None
-        if kind == AGREEMENT:
-            values = votes.agreement()
-        elif kind == ENTROPY:
-            values = votes.entropy()
-        elif kind == DIFFERENCE and (regions := regions_of(opened.labels)):
-            values = votes.differing(regions).astype(np.float32)
-        self.session.scene.show_map(kind, values)
-
     def _show_image(self, title: str) -> None:
         opened = self.session.opened
         if opened is None or not title:
@@ -231,6 +224,9 @@ class LookPresenter:
 
     def _ordered(self) -> None:
         self._set(replace(self.state, by=self._ordering.state))
+
+    def _mapped(self) -> None:
+        self._set(replace(self.state, overlay=self._maps.state))
 
     def _say(self, problem: str) -> None:
         self._set(replace(self.state, problem=problem))

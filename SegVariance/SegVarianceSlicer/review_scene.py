@@ -31,8 +31,14 @@ from SegVarianceLib.scene.views import (
 
 _MAPS = {
     "agreement": AGREEMENT,
-    "entropy": ENTROPY,
-    "difference": MapKind("difference of the rules", 0.0, 1.0, 0.0, ENTROPY.colour_tables),
+    "vote_entropy": ENTROPY,
+    "predictive_entropy": MapKind("predictive entropy", 0.0, 1.0, 0.0, ENTROPY.colour_tables),
+    "expected_entropy": MapKind("expected entropy", 0.0, 1.0, 0.0, ENTROPY.colour_tables),
+    "mutual_information": MapKind("mutual information", 0.0, 0.5, 0.0, ENTROPY.colour_tables),
+    "variance": MapKind("variance", 0.0, 0.25, 0.0, ENTROPY.colour_tables),
+    "difference": MapKind("votes by label and by region differ", 0.0, 1.0, 0.0, ENTROPY.colour_tables),
+    "rules_differ": MapKind("rules differ", 0.0, 2.0, 0.0, ENTROPY.colour_tables),
+    "probability": MapKind("region probability", 0.0, 1.0, 0.05, ENTROPY.colour_tables),  # below it the image is to be seen
 }
 _MAP_OPACITY = 0.6
 

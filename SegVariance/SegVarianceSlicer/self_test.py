@@ -16,7 +16,7 @@ from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
 from SegVarianceLib.review.places import worst_place
 
-from .presenter_look import AGREEMENT, NO_MAP
+from .presenter_maps import AGREEMENT, NO_MAP
 from .presenter_review import REFERENCE, VOTE, structure_named
 from .study_process import is_alive, kill_worker, worker_record
 
@@ -81,9 +81,9 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         members = [member.key for member in ensemble.state.members]
         ensemble.tick_all(frozenset(members[:3]))
         self.assertEqual(ensemble.state.result, "3 of 6 members vote.")
-        ensemble.choose_step("keep_largest")
-        for component in ensemble.state.components[:1]:
-            ensemble.jump_to(component.number)
+        ensemble.cleaning.choose_step("keep_largest")
+        for component in ensemble.state.clean.components[:1]:
+            ensemble.cleaning.jump_to(component.number)
         before = self._names()
         self.ui["ensemble"].applyButton.click()
         self.assertEqual(len(self._names()), len(before) + 1)

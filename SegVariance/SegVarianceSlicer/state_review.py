@@ -50,10 +50,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Choice:
-    """An entry of a menu."""
+    """An entry of a menu; ``tip`` is what stands behind it, for those who want to know."""
 
     id: str
     title: str
+    tip: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,45 +73,6 @@ class CaseOrder:
 
 
 @dataclass(frozen=True)
-class LookState:
-    """One case on screen. ``structures`` are in their order; ``layers`` are all that can be shown.
-
-    While another case is opened, ``opening`` says so and ``progress`` is the share that is done.
-    """
-
-    by: CaseOrder = CaseOrder()
-    case: str = ""
-    structures: tuple[str, ...] = ()
-    structure: str = ""
-    images: tuple[str, ...] = ()
-    image: str = ""
-    layers: tuple[Layer, ...] = ()
-    arrangements: tuple[Choice, ...] = ()
-    arrangement: str = ""
-    against: str = ""
-    maps: tuple[Choice, ...] = ()
-    map: str = ""
-    opening: str = ""
-    progress: float | None = None
-    problem: str = ""
-
-
-@dataclass(frozen=True)
-class StructureVolume:
-    name: str
-    volume_ml: float
-
-
-@dataclass(frozen=True)
-class ListedComponent:
-    """A component that the clean-up would remove."""
-
-    number: int
-    volume_ml: float
-    voxels: int
-
-
-@dataclass(frozen=True)
 class IntoStudyState:
     """``words`` say where a result would go, or why it cannot; ``said`` what has been written.
 
@@ -122,28 +84,3 @@ class IntoStudyState:
     said: str = ""
     busy: str = ""
     progress: float | None = None
-
-
-@dataclass(frozen=True)
-class EnsembleState:
-    """The vote of the ticked members, and what a clean-up would take from it."""
-
-    rules: tuple[Choice, ...] = ()
-    rule: str = ""
-    rule_in_words: str = ""
-    members: tuple[Layer, ...] = ()
-    result: str = ""
-    volumes: tuple[StructureVolume, ...] = ()
-    difference: str = ""
-    structures: tuple[str, ...] = ()
-    structure: str = ""
-    steps: tuple[Choice, ...] = ()
-    step: str = ""
-    minimum_ml: float = 0.0
-    has_minimum: bool = False
-    components: tuple[ListedComponent, ...] = ()
-    goes: str = ""
-    kept: str = ""
-    can_apply: bool = False
-    study: IntoStudyState = IntoStudyState()
-    problem: str = ""

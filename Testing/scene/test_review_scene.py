@@ -101,7 +101,7 @@ def test_a_view_for_each_layer_shows_that_layer_and_the_image_and_the_users_layo
 
 def test_maps_come_and_go_over_the_image(mrml, views, sample):
     review = Review(mrml, sample)
-    for kind in ("agreement", "entropy"):
+    for kind in ("agreement", "vote_entropy"):
         review.look.choose_map(kind)
         assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI", f"phantom_000 · {kind}"]
         composite = views[0].logic.GetSliceCompositeNode()
@@ -122,8 +122,8 @@ def test_voting_anew_replaces_the_layer_and_leaves_no_nodes_behind(mrml, views, 
 def test_a_cleaned_vote_stays_and_can_be_exported_both_ways(mrml, views, sample, tmp_path):
     review = Review(mrml, sample)
     review.ensemble.tick_all(frozenset({review.ensemble.state.members[0].key}))
-    review.ensemble.choose_step("keep_largest")
-    assert review.ensemble.state.components
+    review.ensemble.cleaning.choose_step("keep_largest")
+    assert review.ensemble.state.clean.components
     review.ensemble.apply()
     kept = "phantom_000 · majority for each label of 1 · shell · keep largest"
     for ending in (".nii.gz", ".seg.nrrd"):

@@ -134,8 +134,8 @@ class Module:
 
 def test_the_result_on_screen_is_kept_as_it_stands_with_how_it_was_made_and_is_an_ensemble_at_once(study):
     module = Module(study)
-    module.ensemble.choose_step("minimum_size")
-    module.ensemble.choose_minimum(0.005)
+    module.ensemble.cleaning.choose_step("minimum_size")
+    module.ensemble.cleaning.choose_minimum(0.005)
     module.ensemble.apply()
     module.ensemble.into_study("reviewed")
     folder = study.root / "ensembles" / "default" / "reviewed"
@@ -147,9 +147,10 @@ def test_the_result_on_screen_is_kept_as_it_stands_with_how_it_was_made_and_is_a
     assert read_json(folder / "a.json") == {
         "case": "a",
         "made_by": f"SegVariance {__version__}",
-        "rule": "label",
+        "rule": "plurality",
         "members": ["default/seed_5", "default/seed_2", "default/seed_9"],
-        "cleaned": [{"step": "minimum_size", "structure": "liver", "settings": {"minimum_mm3": 5.0}}],
+        "cleaned": [{"step": "minimum_size", "structures": ["liver"], "settings": {"minimum_mm3": 5.0}}],
+        "weights": None,
     }
     assert module.said.startswith("Kept ensembles/default/reviewed/a.nii.gz")
     assert "default/reviewed" in {layer.key for layer in module.look.state.layers}
@@ -165,7 +166,7 @@ def test_the_result_on_screen_is_kept_as_it_stands_with_how_it_was_made_and_is_a
 def test_all_cases_are_voted_and_cleaned_in_the_same_way(study):
     module = Module(study)
     module.ensemble.tick("default/seed_5", False)
-    module.ensemble.choose_step("keep_largest")
+    module.ensemble.cleaning.choose_step("keep_largest")
     module.ensemble.apply()
     module.ensemble.all_into_study("two_seeds")
     assert module.said == "3 of 3 cases are in ensembles/default/two_seeds."
@@ -234,7 +235,7 @@ def test_every_name_that_the_worker_gives_is_refused(study):
     for rule in RULES:
         for name in (rule.id, rule.id + stages.CLEANED):
             with pytest.raises(SegVarianceError, match="gives to its own ensembles"):
-                ensemble_folder(study, VoteRecipe("label", ("default/seed_2",)), name)
+                ensemble_folder(study, VoteRecipe("plurality", ("default/seed_2",)), name)
 
 
 def test_members_of_two_configurations_have_no_place_together(study):

@@ -411,10 +411,10 @@ def test_votes_by_label_and_by_region_are_offered_and_their_difference_is_said(t
         drawn[6, 8, 8:10] = values
         write_label_map(tmp_path / "t" / name / "p.nii.gz", drawn, GRID)
     module = Module().opened(tmp_path / "t")
-    assert [rule.id for rule in module.ensemble.state.rules] == ["label", "region"]
+    assert [rule.id for rule in module.ensemble.state.rules] == ["plurality", "absolute_majority", "region_vote", "staple"]
     assert module.ensemble.state.difference == "Votes by label and by region differ in 2 voxels (0.02 ml)."
     assert not module.scene.layers[VOTE][6].any()
-    module.ensemble.choose_rule("region")
+    module.ensemble.choose_rule("region_vote")
     members = [read_label_map(tmp_path / "t" / name / "p.nii.gz").array for name in "abc"]
     np.testing.assert_array_equal(module.scene.layers[VOTE], vote(members, BRATS_REGIONS).label_map)
     assert module.scene.layers[VOTE][6, 8, 8] == 2
@@ -441,12 +441,12 @@ def test_where_members_kept_probabilities_their_mean_is_offered_and_may_outvote_
         drawn[1, 2, 3] = name == "a"
         write_label_map(tmp_path / "t" / name / "p.nii.gz", drawn, GRID)
     module = Module().opened(tmp_path / "t")
-    assert [rule.id for rule in module.ensemble.state.rules] == ["label"]
+    assert [rule.id for rule in module.ensemble.state.rules] == ["plurality", "absolute_majority", "staple"]
     review = with_probabilities(module.session.review, tmp_path, {"a": 1.0, "b": 0.4, "c": 0.4})
     module.session.use(review)
-    assert [rule.id for rule in module.ensemble.state.rules] == ["label", "mean"]
+    assert [rule.id for rule in module.ensemble.state.rules] == ["mean_probability", "mean_logit", "weighted_mean_probability", "plurality", "absolute_majority", "staple"]
     assert not module.scene.layers[VOTE].any()
-    module.ensemble.choose_rule("mean")
+    module.ensemble.choose_rule("mean_probability")
     assert np.argwhere(module.scene.layers[VOTE]).tolist() == [[1, 2, 3]]
     (tmp_path / "b.nrrd").write_bytes(b"")
     module.ensemble.tick("t/c", False)
@@ -454,31 +454,31 @@ def test_where_members_kept_probabilities_their_mean_is_offered_and_may_outvote_
     assert all(member.ticked for member in module.ensemble.state.members)
     assert module.session.votes.selected == ("t/a", "t/b", "t/c"), "what is on screen still votes"
     module.session.use(review)
-    assert "b.nrrd" in module.ensemble.state.problem and module.ensemble.state.rule == "label"
+    assert "b.nrrd" in module.ensemble.state.problem and module.ensemble.state.rule == "plurality"
 
 
 def test_what_a_clean_up_would_take_is_listed_in_ml_and_clicked_to(module):
-    module.ensemble.choose_structure("label_2")
-    assert module.ensemble.state.goes == "2 components; nothing is removed."
-    module.ensemble.choose_step("minimum_size")
-    module.ensemble.choose_minimum(0.021)
-    (row,) = module.ensemble.state.components
+    module.ensemble.cleaning.choose_structure("label_2")
+    assert module.ensemble.state.clean.goes == "2 components; nothing is removed."
+    module.ensemble.cleaning.choose_step("minimum_size")
+    module.ensemble.cleaning.choose_minimum(0.021)
+    (row,) = module.ensemble.state.clean.components
     assert (row.voxels, row.volume_ml) == (2, pytest.approx(2 * VOXEL_ML))
-    assert module.ensemble.state.goes == "1 of 2 components would go, 0.020 ml in all."
-    module.ensemble.jump_to(row.number)
+    assert module.ensemble.state.clean.goes == "1 of 2 components would go, 0.020 ml in all."
+    module.ensemble.cleaning.jump_to(row.number)
     assert module.scene.jumps[-1] == pytest.approx((10.0, 18.0, 35.0))
-    module.ensemble.choose_minimum(0.02)
-    assert module.ensemble.state.components == (), "one of exactly that size stays"
+    module.ensemble.cleaning.choose_minimum(0.02)
+    assert module.ensemble.state.clean.components == (), "one of exactly that size stays"
 
 
 def test_a_clean_up_makes_a_new_segmentation_and_goes_on_from_there(module, tmp_path):
-    module.ensemble.choose_structure("label_2")
-    module.ensemble.choose_step("keep_largest")
+    module.ensemble.cleaning.choose_structure("label_2")
+    module.ensemble.cleaning.choose_step("keep_largest")
     module.ensemble.apply()
     ((title, cleaned),) = module.scene.kept.items()
-    assert title == "majority for each label of 3 · label_2 · keep largest"
+    assert title == "plurality vote for each label of 3 · label_2 · keep largest"
     assert not cleaned[7].any() and cleaned[2:5].any()
-    assert module.ensemble.state.components == ()
+    assert module.ensemble.state.clean.components == ()
     module.ensemble.export(str(tmp_path / "out.nii.gz"))
     np.testing.assert_array_equal(read_label_map(tmp_path / "out.nii.gz").array, cleaned)
     module.ensemble.tick("set/c", False)
@@ -514,7 +514,7 @@ def test_every_field_of_a_saved_scene_comes_back(folder):
     before.open.look_into((str(folder),), "{member}/{case}", str(folder / "mri"), str(folder / "labels"))
     before.open.confirm()
     before.look.choose_case("q")
-    before.ensemble.choose_rule("region")
+    before.ensemble.choose_rule("region_vote")
     before.ensemble.tick("set/b", False)
     node = SimpleNamespace()
     remember(node, ReviewPresenters(before.session, before.open, before.ensemble))

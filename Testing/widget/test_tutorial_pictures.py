@@ -70,12 +70,12 @@ def test_from_sample_data_to_what_the_luck_of_one_training_does(load, small_pict
     open_ui.sampleButton.click()
     assert opening.state.problems == () and look.state.case == "phantom_000"
     small_picture(widgets["open"], "open")
-    choose(look_ui.mapCombo, next(each.title for each in look.state.maps if each.id == "agreement"))
+    choose(look_ui.mapCombo, next(each.title for each in look.state.overlay.kinds if each.id == "agreement"))
     small_picture(widgets["look"], "look")
 
     ensemble.tick_all(frozenset(member.key for member in ensemble.state.members[:1]))
     choose(ensemble_ui.stepCombo, "Minimum size")
-    assert ensemble.state.components, "one member alone has a false island"
+    assert ensemble.state.clean.components, "one member alone has a false island"
     small_picture(widgets["ensemble"], "ensemble")
     ensemble_ui.allButton.click()
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import qt
 
-_DISPLAY_ROLE, _USER_ROLE = 0, 256  # Qt::DisplayRole and Qt::UserRole, whose names moved between Qt 5 and 6 in Python
+_DISPLAY_ROLE, _TIP_ROLE, _USER_ROLE = (
+    0,
+    3,
+    256,
+)  # Qt::DisplayRole, ToolTipRole and UserRole, whose names moved between Qt 5 and 6 in Python
 
 
 @contextmanager
@@ -23,12 +27,14 @@ def quietly(*widgets: Any) -> Iterator[None]:
             widget.blockSignals(False)
 
 
-def fill_combo(combo: Any, entries: Sequence[tuple[str, str]], chosen: str) -> None:
-    """Show (id, title) entries; the id is the item's data."""
+def fill_combo(combo: Any, entries: Sequence[tuple[str, str]], chosen: str, tips: Sequence[str] = ()) -> None:
+    """Show (id, title) entries, perhaps each with a tool tip; the id is the item's data."""
     with quietly(combo):
         combo.clear()
         for key, title in entries:
             combo.addItem(title, key)
+        for number, tip in enumerate(tips):
+            combo.setItemData(number, tip, _TIP_ROLE)
         combo.setCurrentIndex([key for key, _ in entries].index(chosen) if chosen in dict(entries) else -1)
         combo.setEnabled(bool(entries))
 
@@ -62,6 +68,12 @@ def key_of(item: Any) -> str:
 
 def is_ticked(item: Any) -> bool:
     return bool(item.checkState() == qt.Qt.Checked)
+
+
+def say(label: Any, sentence: str) -> None:
+    """Show a sentence, or take the label away where there is none."""
+    label.setText(sentence)
+    label.setVisible(bool(sentence))
 
 
 def show_progress(bar: Any, stop_button: Any, share: float | None) -> None:
