@@ -22,12 +22,14 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 if (_CHECKOUT / "SegVarianceLib").is_dir() and str(_CHECKOUT) not in sys.path:
     sys.path.append(str(_CHECKOUT))
 
-from SegVarianceSlicer.child_process import ChildProcesses  # noqa: E402 (needs the path above)
+from SegVarianceLib.scene.inspector import InspectorScene  # noqa: E402 (needs the path above)
+from SegVarianceSlicer.child_process import ChildProcesses  # noqa: E402
 from SegVarianceSlicer.panels.compare import ComparePanel  # noqa: E402
 from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402
 from SegVarianceSlicer.panels.environment import EnvironmentPanel  # noqa: E402
 from SegVarianceSlicer.panels.look import LookPanel  # noqa: E402
 from SegVarianceSlicer.panels.open import OpenPanel  # noqa: E402
+from SegVarianceSlicer.panels.regions import RegionsPanel  # noqa: E402
 from SegVarianceSlicer.panels.scores import ScoresPanel  # noqa: E402
 from SegVarianceSlicer.panels.settings import Settings  # noqa: E402
 from SegVarianceSlicer.panels.train import TrainPanel  # noqa: E402
@@ -37,6 +39,7 @@ from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter  # noqa: E402
 from SegVarianceSlicer.presenter_environment import EnvironmentPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_look import LookPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_open import OpenPresenter  # noqa: E402
+from SegVarianceSlicer.presenter_regions import RegionsPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_review import ReviewSession  # noqa: E402
 from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices  # noqa: E402
 from SegVarianceSlicer.presenter_training import TrainingPresenter  # noqa: E402
@@ -112,6 +115,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             OpenPanel(self._section(_("Open"), "open"), self.opening, self.logic.sample_folder),
             LookPanel(self._section(_("Look"), "look"), self.look),
             EnsemblePanel(self._section(_("Ensemble and clean"), "ensemble", True), self.ensemble),
+            RegionsPanel(self._section(_("Regions"), "regions", True), self.regions),
             ScoresPanel(self._section(_("Scores"), "scores", True), self.scores),
             ComparePanel(self._section(_("Compare"), "compare", True), self.compare),
             TrainPanel(self._section(_("Train"), "train", True), self.training),
@@ -133,12 +137,15 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = ReviewScene(slicer.mrmlScene, slicer.app.applicationLogic())
         self.session = ReviewSession(scene, _show_progress, _later, _when_idle)
         self.opening, self.look = OpenPresenter(self.session), LookPresenter(self.session)
-        self.ensemble = EnsemblePresenter(self.session, self._on_vote)
+        self._processes = ChildProcesses()
+        self.ensemble = EnsemblePresenter(
+            self.session, self._on_vote, show_map=self.look.show_differing, runner=self._processes
+        )
         self._presenters = ReviewPresenters(self.session, self.opening, self.ensemble)
+        self.regions = RegionsPresenter(self.session, InspectorScene(slicer.mrmlScene), self._show_layers_again)
         self.scores = ScoresPresenter(self.session, WorstSlices(self.session), _later)
         self.compare = ComparePresenter(_later)
         self.scores.listen(self.compare.use_table)
-        self._processes = ChildProcesses()
         settings = Settings(slicer.app.userSettings(), "SegVariance")
         variables = slicer.util.startupEnvironment()
         self.environment = EnvironmentPresenter(self._processes, settings, variables=variables)
@@ -179,6 +186,11 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_vote(self):
         self.look.result_changed()
         self._remember()
+
+    def _show_layers_again(self):
+        """The inspector of regions has shown its own in their place."""
+        self.look.arrange(self.look.state.arrangement)
+        self.look.result_changed()
 
     def _on_landed(self, run, cases):
         """New predictions of a study that trains: they appear where it is open."""

@@ -12,6 +12,7 @@ from typing import Any
 import slicer
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 
+from SegVarianceLib.ensemble.region_recipe import RegionRecipe
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
 from SegVarianceLib.review.places import worst_place
@@ -40,13 +41,14 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
 
     def test_from_sample_data_to_a_scene_opened_again(self):
         self.widget = slicer.modules.segvariance.widgetRepresentation().self()
-        names = ("open", "look", "ensemble", "scores", "compare", "train")
+        names = ("open", "look", "ensemble", "regions", "scores", "compare", "train")
         self.ui = {name: panel.ui for name, panel in zip(names, self.widget.panels, strict=False)}
         with tempfile.TemporaryDirectory(prefix="segvariance-test-", ignore_cleanup_errors=True) as folder:
             self.folder = Path(folder)
             self._open()
             self._look()
             self._ensemble_and_clean()
+            self._regions()
             self._score_and_click_to_slice()
             self._compare()
             self._train()
@@ -91,6 +93,25 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         ensemble.export(str(exported))
         self.assertTrue(exported.is_file(), ensemble.state.problem)
 
+    def _regions(self):
+        self.delayDisplay("Regions: labels rebuilt step by step, a threshold moved, the recipe written")
+        regions, ui, before = self.widget.regions, self.ui["regions"], self._names()
+        regions.define("whole=1,2,3; inner=2,3; innermost=3")
+        ui.inspectButton.click()
+        self.assertEqual(regions.state.problem, "")
+        self.assertEqual(self._visible(), 3 + 1)  # the inspector's, and what was kept before
+        ui.previousButton.click()
+        self.assertEqual(regions.state.step, 2)
+        ui.nextButton.click()
+        self.widget.panels[3].sliders[1].slider.setValue(20)
+        self.assertIn("0.20", regions.state.sliders[1].words)
+        regions.choose_map("inner")
+        recipe = self.folder / "regions.json"
+        regions.write(str(recipe))
+        self.assertEqual(RegionRecipe.read(recipe).thresholds, (0.5, 0.2, 0.5), regions.state.problem)
+        ui.inspectButton.click()
+        self.assertEqual(self._names(), before)
+
     def _score_and_click_to_slice(self):
         self.delayDisplay("Scores: of this case, then of all; a click on the worst row leads to its worst slice")
         scores, ui = self.widget.scores, self.ui["scores"]
@@ -113,7 +134,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
 
     def _click(self, row: int):
         """On a row of the table, as its signal cellClicked tells the panel; then look where the slice views stand."""
-        self.widget.panels[3]._clicked(row, 0)
+        self.widget.panels[4]._clicked(row, 0)
         self.assertEqual(self.widget.scores.state.problem, "")
         case, structure, member = self.widget.scores.state.selected
         opened = self.widget.session.opened

@@ -171,7 +171,9 @@ class Reconstruction:
     def orphan_mask(self, name: str | None = None) -> np.ndarray:
         """Boolean [z, y, x]: inside the region (without ``name``: any) but outside a region that should hold it."""
         orphaned = self._orphaned
-        return self._patterns.looked_up(orphaned.any(axis=1) if name is None else orphaned[:, self._position(name)])
+        return self._patterns.looked_up(
+            np.logical_or.reduce(orphaned, axis=1) if name is None else orphaned[:, self._position(name)]
+        )
 
     @property
     def orphans_ml(self) -> dict[str, float]:

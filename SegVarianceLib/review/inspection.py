@@ -5,11 +5,14 @@ The comparison is always with painting in order at one half, as nnU-Net does, af
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
-from ..ensemble.region_recipe import PAINT, RegionRecipe
+from ..core.errors import SegVarianceError
+from ..ensemble.region_recipe import PAINT, REBUILDS, RegionRecipe
 from ..ensemble.region_rules import DEFAULT_THRESHOLD
 from ..ensemble.regions import Reconstruction
 from ..evaluation.region_steps import Borders, RegionSteps, region_steps
@@ -51,9 +54,16 @@ class Inspection:
         return self.shown.thresholds
 
     @property
-    def has_probabilities(self) -> bool:
-        """Whether there are other rules than painting, and thresholds."""
-        return self._given.thresholds is not None
+    def rules(self) -> tuple[str, ...]:
+        """Ids of ``REBUILDS``; a label map can only be painted."""
+        return (PAINT,) if self._given.thresholds is None else tuple(REBUILDS.ids)
+
+    def take_over(self, rule: str, thresholds: Mapping[str, float]) -> None:
+        """Rule and thresholds of another inspection, as far as they fit this one."""
+        for region in self._given.labels.structures if len(self.rules) > 1 else ():
+            self._given.set_threshold(region.name, thresholds.get(region.name, DEFAULT_THRESHOLD))
+        with suppress(SegVarianceError):  # other regions may not be nested
+            self.use_rule(rule if rule in self.rules else PAINT)
 
     def use_rule(self, rule: str) -> None:
         """An id of ``REBUILDS``; thresholds stay.
@@ -79,10 +89,8 @@ class Inspection:
 
     def reset(self) -> None:
         """Paint in order at one half, all regions."""
-        if self.has_probabilities:
-            for region in self._given.labels.structures:
-                self._given.set_threshold(region.name, DEFAULT_THRESHOLD)
-        self.shown, self.rule = self._given, PAINT
+        self.shown = self._given
+        self.take_over(PAINT, {})
         self.paint(len(self._given.order))
 
     def paint(self, regions: int) -> None:
@@ -100,6 +108,10 @@ class Inspection:
         ml = self._given.voxel_volume_mm3 * _VOXEL_TO_ML
         volumes = (np.bincount(kinds, minlength=RELABELLED + 1) * ml).tolist()
         return Picture(label_map, changes.reshape(label_map.shape), volumes[GAINED], volumes[LOST], volumes[RELABELLED])
+
+    def probability(self, region: str) -> np.ndarray:
+        """float32 [z, y, x] from 0 to 1, by the rule."""
+        return (self._given if self.thresholds is None else self.shown).region_probability(region)
 
     def scores(self) -> RegionSteps | None:
         """Dice of every step now; None without a reference."""

@@ -175,7 +175,10 @@ def _remove(scene: Any, hierarchy: Any, node: Any) -> None:
     if scene.IsNodePresent(node):
         helpers = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
         helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-        for each in (*filter(None, helpers), node):  # displays first: what shows an image keeps it alive
+        for each in filter(None, helpers):  # displays first: what shows an image keeps it alive
+            scene.RemoveNode(each)
+        shown_anew = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
+        for each in (node, *filter(None, shown_anew)):  # a view that has the image makes a display as soon as one lacks
             scene.RemoveNode(each)
         if node.IsA("vtkMRMLSegmentationNode"):
             let_go(node)

@@ -17,6 +17,7 @@ STEPS = [
     "Open",
     "Look",
     "Ensemble and clean",
+    "Regions",
     "Scores",
     "Compare",
     "Train",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 import shim
+from test_panel_regions import RememberedInspector
 from test_review_panels import RememberedScene, picture_colours
 
-SECTIONS = ["Open", "Look", "Ensemble and clean", "Scores", "Compare", "Train", "Environment"]
+SECTIONS = ["Open", "Look", "Ensemble and clean", "Regions", "Scores", "Compare", "Train", "Environment"]
 
 
 @pytest.fixture
@@ -21,6 +22,9 @@ def application(tmp_path, monkeypatch):
     fake = types.ModuleType("SegVarianceSlicer.review_scene")
     fake.ReviewScene = lambda mrml, logic: RememberedScene()
     monkeypatch.setitem(sys.modules, "SegVarianceSlicer.review_scene", fake)
+    inspector = types.ModuleType("SegVarianceLib.scene.inspector")
+    inspector.InspectorScene = lambda mrml: RememberedInspector()
+    monkeypatch.setitem(sys.modules, "SegVarianceLib.scene.inspector", inspector)
     monkeypatch.delitem(sys.modules, "SegVariance", raising=False)
     return types.SimpleNamespace(scene=scene, module=importlib.import_module("SegVariance"))
 
@@ -51,7 +55,7 @@ def test_the_module_says_what_it_is_under_segmentation(application):
 def test_every_panel_has_its_section_and_the_first_two_are_open(widget, picture):
     sections = [child for child in widget.parent.wrapped.children() if isinstance(child, shim.CollapsibleButton)]
     assert [section.title() for section in sections] == SECTIONS
-    assert [section.isChecked() for section in sections] == [True, True, *[False] * 5]
+    assert [section.isChecked() for section in sections] == [True, True, *[False] * 6]
     assert len(widget.panels) == len(SECTIONS)
     assert picture_colours(picture(widget.parent, "module")) > 20
 
