@@ -19,7 +19,8 @@ from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.labels import BACKGROUND, LabelSet, Structure
 from ..dataset.grids import grid_problems, read_or_note
 from ..dataset.image_io import LabelMap, read_label_map
-from ..metrics.metric import METRICS, ON_SURFACES, Pair, column_name
+from ..metrics.lesions import Lesions, match_lesions
+from ..metrics.metric import METRICS, ON_LESIONS, ON_SURFACES, USUAL_METRICS, Pair, column_name
 from ..metrics.overlap import Overlap, confusion_matrix, overlap
 from ..metrics.surface import Surface, surface_distances, surfaces
 from .score_table import AGREED_ABSENT, FALSE_ALARM, MISSED, Score
@@ -64,7 +65,7 @@ class ReferenceCase:
         label_map: np.ndarray,
         labels: LabelSet,
         spacing_zyx_mm: tuple[float, float, float],
-        metrics: Sequence[str] = METRICS.ids,
+        metrics: Sequence[str] = USUAL_METRICS,
     ) -> ReferenceCase:
         """From a label map [z, y, x]; ignored voxels become background. With regions, labels are scored beside them.
 
@@ -85,16 +86,25 @@ class ReferenceCase:
         scores: list[CaseScore] = []
         for structure in self.labels.structures:
             shared = overlap(counts, values, structure)
-            scores += self._score_structure(structure, shared, predicted.get(structure.name), tolerance_mm)
+            lesions = self._lesions(structure, prediction) if ON_LESIONS & set(self.metrics) else None
+            scores += self._score_structure(structure, shared, predicted.get(structure.name), lesions, tolerance_mm)
         return scores
 
+    def _lesions(self, structure: Structure, prediction: np.ndarray) -> Lesions:
+        return match_lesions(np.isin(self.label_map, structure.values), np.isin(prediction, structure.values))
+
     def _score_structure(
-        self, structure: Structure, shared: Overlap, predicted: Surface | None, tolerance_mm: float
+        self,
+        structure: Structure,
+        shared: Overlap,
+        predicted: Surface | None,
+        lesions: Lesions | None,
+        tolerance_mm: float,
     ) -> Iterable[CaseScore]:
         distances = None
         if predicted is not None and shared.reference and shared.prediction:
             distances = surface_distances(self.surfaces[structure.name], predicted)
-        pair = Pair(shared, distances)
+        pair = Pair(shared, distances, lesions)
         for facts in map(METRICS.facts, self.metrics):
             wanted = {"tolerance_mm": tolerance_mm} if facts.parameters else {}
             settings = METRICS.settings(facts.id, wanted)
@@ -144,7 +154,7 @@ def score_members(
     labels: LabelSet,
     tolerance_mm: float,
     progress: Progress | None = None,
-    metrics: Sequence[str] = METRICS.ids,
+    metrics: Sequence[str] = USUAL_METRICS,
 ) -> tuple[Score, ...]:
     """Score several members on the same references, reading and preparing each reference once; one prediction is held at a time.
 

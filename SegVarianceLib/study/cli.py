@@ -12,7 +12,7 @@ from .. import __version__
 from ..core.errors import SegVarianceError
 from ..ensemble.postprocessing import CLEAN_UP
 from ..ensemble.rules import RULES
-from ..metrics.metric import METRICS
+from ..metrics.metric import METRICS, USUAL_METRICS
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from . import (
     commands_best,
@@ -233,17 +233,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     _add_dataset(clean)
 
     choose = _command(commands, "choose-clean-up", commands_choose.choose)
-    choose.add_argument(
-        "predictions", nargs="+", help="a study; or folders of predictions, one a seed, and --references"
-    )
-    choose.add_argument("--references", default=None, help="folder of reference label maps")
-    choose.add_argument("--output", default="clean_up.json", help="the recipe, for segvariance clean --recipe")
-    choose.add_argument("--configuration", default=None, help="of the study (default: its only one)")
-    choose.add_argument(
-        "--ensemble", default=None, help="choose for the study's ensemble of this rule (default: for seeds)"
-    )
-    choose.add_argument("--nnunet-rule", action="store_true", help="try only what nnU-Net tries: the largest component")
-    choose.add_argument("--folds", type=int, default=5, help="of the nested estimate, where a study gives none")
+    commands_choose.add_options(choose)
     _add_dataset(choose)
     _add_groups(choose, "say which images are of one patient")
     _add_json(choose)
@@ -262,7 +252,11 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
         "--only-predicted", action="store_true", help="leave out references that no member predicted, and say how many"
     )
     score.add_argument(
-        "--metrics", nargs="+", default=METRICS.ids, choices=METRICS.ids, help="dice and iou alone are ten times faster"
+        "--metrics",
+        nargs="+",
+        default=USUAL_METRICS,
+        choices=METRICS.ids,
+        help="dice and iou alone are ten times faster",
     )
     score.add_argument("--configuration", default="default", help="name of the recipe that made them")
     score.add_argument(
@@ -281,17 +275,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     _add_json(compare)
 
     best = _command(commands, "best", commands_best.best)
-    best.add_argument("studies", nargs="+", help="finished studies of one dataset and split")
-    best.add_argument("--output", required=True, help="folder for ensembles, scores.csv, the answer and the recipe")
-    best.add_argument("--metric", default="dice", help="column 'metric' of the scores")
-    best.add_argument("--structure", default=None, help="the question asked (default: the mean over structures)")
-    best.add_argument("--d0", type=float, default=None, help="smallest difference that matters")
-    best.add_argument("--clean-up", default=None, metavar="JSON", help="clean_up.json to go into the recipe")
-    best.add_argument(
-        "--simplest",
-        action="store_true",
-        help="recipe of the candidate with the fewest trainings that is not shown to be worse",
-    )
+    commands_best.add_options(best)
     _add_json(best)
 
     power = _command(commands, "power", commands_power.power_command)

@@ -9,7 +9,17 @@ from hypothesis.extra.numpy import arrays
 from SegVarianceLib.core.arrays import values_present
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.labels import Structure
-from SegVarianceLib.metrics.metric import METRICS, Pair, column_name, dice, facts_of_column, hd95_mm, iou, surface_dice
+from SegVarianceLib.metrics.metric import (
+    METRICS,
+    ON_LESIONS,
+    Pair,
+    column_name,
+    dice,
+    facts_of_column,
+    hd95_mm,
+    iou,
+    surface_dice,
+)
 from SegVarianceLib.metrics.overlap import Overlap, confusion_matrix, overlap
 
 label_maps = arrays(np.uint8, (3, 4, 5), elements=st.sampled_from([0, 1, 2, 4]))
@@ -84,7 +94,7 @@ def test_absent_in_both_has_no_value_and_absent_in_one_scores_zero_without_a_dis
 
 def test_a_column_name_carries_the_tolerance_and_leads_back_to_the_metric():
     names = [column_name(facts.id, METRICS.settings(facts.id, {})) for facts in METRICS]
-    assert names == ["dice", "iou", "hd95_mm", "surface_dice_1mm"]
+    assert names == ["dice", "iou", "hd95_mm", "surface_dice_1mm", *sorted(ON_LESIONS, key=METRICS.ids.index)]
     assert column_name("surface_dice", {"tolerance_mm": 0.5}) == "surface_dice_0.5mm"
     assert [facts_of_column(name).id for name in names] == list(METRICS.ids)
     assert facts_of_column("surface_dice_2.5mm").title == "Surface Dice"
