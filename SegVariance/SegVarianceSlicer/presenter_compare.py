@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from pathlib import Path
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.evaluation.score_table import ScoreTable
@@ -12,6 +13,7 @@ from SegVarianceLib.stats.comparisons import comparison_steps, recipes_of
 from SegVarianceLib.stats.score_cube import metric_of_column
 from SegVarianceLib.stats.seed_study import seed_studies
 
+from .presenter_best import BestPresenter
 from .state_compare import OWN_SEEDS, Answer, CompareState, answer_of_pair, answer_of_seeds
 from .state_scores import ScoreColumn
 from .stepwise import Later
@@ -20,9 +22,13 @@ _MOST_MM = 1000.0
 
 
 class ComparePresenter:
-    """Keeps ``state`` and hands it to ``show`` whenever it changes. ``later`` drives the work, a step at a time."""
+    """Keeps ``state`` and hands it to ``show`` whenever it changes. ``later`` drives the work, a step at a time.
 
-    def __init__(self, later: Later):
+    ``best`` judges all recipes and their ensembles at once; ``study`` gives the folder of the study that is open.
+    """
+
+    def __init__(self, later: Later, study: Callable[[], Path | None] = lambda: None):
+        self.best = BestPresenter(later, study)
         self.state = CompareState()
         self.show: Callable[[CompareState], object] = lambda state: None
         self._table = ScoreTable(())
@@ -33,6 +39,7 @@ class ComparePresenter:
         """Another table: the question stays as far as the table holds it, the answer goes."""
         self._stop()
         self._table = table
+        self.best.use_table(table)
         recipes, before = recipes_of(table), self.state
         if not recipes:
             self._set(CompareState())

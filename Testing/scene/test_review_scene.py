@@ -101,11 +101,11 @@ def test_a_view_for_each_layer_shows_that_layer_and_the_image_and_the_users_layo
 
 def test_maps_come_and_go_over_the_image(mrml, views, sample):
     review = Review(mrml, sample)
-    for kind in ("agreement", "vote_entropy"):
+    for kind, title in (("agreement", "agreement"), ("vote_entropy", "entropy")):
         review.look.choose_map(kind)
-        assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI", f"phantom_000 · {kind}"]
+        assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI", f"phantom_000 · {title}"]
         composite = views[0].logic.GetSliceCompositeNode()
-        assert composite.GetForegroundVolumeID() == mrml.scene.GetFirstNodeByName(f"phantom_000 · {kind}").GetID()
+        assert composite.GetForegroundVolumeID() == mrml.scene.GetFirstNodeByName(f"phantom_000 · {title}").GetID()
     review.look.choose_map("none")
     assert names(mrml.scene, "vtkMRMLScalarVolumeNode") == ["phantom_000 · MRI"]
 
@@ -125,7 +125,7 @@ def test_a_cleaned_vote_stays_and_can_be_exported_both_ways(mrml, views, sample,
     review.ensemble.cleaning.choose_step("keep_largest")
     assert review.ensemble.state.clean.components
     review.ensemble.apply()
-    kept = "phantom_000 · majority for each label of 1 · shell · keep largest"
+    kept = "phantom_000 · plurality vote for each label of 1 · shell · keep largest"
     for ending in (".nii.gz", ".seg.nrrd"):
         review.ensemble.export(str(tmp_path / f"vote{ending}"))
         assert review.ensemble.state.problem == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +143,26 @@ def test_one_training_is_a_plain_sentence_without_numbers_and_pictures(panel: Co
     ui = answered(panel, soon).ui
     assert ui.titleLabel.text == "This cannot be answered yet" and "trained once" in ui.sentenceLabel.text
     assert not any(map(is_shown, (ui.numberLabel, ui.structuresTable, ui.chartTabs)))
+
+
+def test_which_configuration_is_best_is_told_behind_a_click(panel: ComparePanel, soon: Soon, picture) -> None:
+    ui = panel.ui
+    assert not is_shown(ui.bestBox) and not is_shown(ui.bestTable)
+    panel._presenter.best._study = lambda: Path("hippocampus")
+    ui.bestButton.click()
+    ui.judgeButton.click()
+    assert ui.bestSentence.text == "Judging the candidates…" and not ui.judgeButton.enabled
+    soon.run()
+    assert "new has the best mean" in ui.bestSentence.text and "is shown to be better" in ui.bestSentence.text
+    assert [ui.bestTable.item(row, 0).text() for row in range(2)] == ["new", "old"]
+    assert ui.commandEdit.text == "segvariance best hippocampus --output hippocampus_best"
+    ui.copyButton.click()
+    assert picture(panel._widget, "compare_best").stat().st_size > 5000
+    panel._presenter.use_table(table(seeds=1))
+    assert not is_shown(ui.bestTable)
+    ui.judgeButton.click()
+    soon.run()
+    assert "Train at least two seeds" in ui.bestProblem.text
 
 
 def test_a_picture_of_the_panel_can_be_taken(panel: ComparePanel, soon: Soon, picture) -> None:

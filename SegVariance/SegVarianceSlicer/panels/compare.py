@@ -8,6 +8,7 @@ import slicer
 
 from ..presenter_compare import ComparePresenter
 from ..state_compare import OWN_SEEDS, Answer, CompareState, Table
+from .best import BestSection
 from .filling import chosen_in, fill_combo, fill_table, quietly
 from .pictures import boxes_picture, caterpillar_picture, variance_picture
 
@@ -43,6 +44,7 @@ class ComparePanel:
         ):
             label.setText(caption)
         ui.sureBox.setVisible(False)
+        self._best = BestSection(ui, presenter.best, lambda: presenter.state.metric)
         presenter.show = self.show
         self.show(presenter.state)
 
