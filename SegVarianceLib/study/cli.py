@@ -32,29 +32,29 @@ CONTENTS = """\
 Is this segmentation better, or was the training run lucky?
 
 Begin
-  demo       Make a small phantom dataset and run a whole study on it, in about two minutes.
-  check      List every problem of a dataset, with the file and what to do.
+  demo             Make a small phantom dataset and run a whole study on it, in about two minutes.
+  check            List every problem of a dataset, with the file and what to do.
 
 A study: many seeds of one recipe, from a dataset folder to a report
-  plan       Plan a study and say what it will cost, before anything runs.
-  run        Run a study, or go on with one that was stopped (also: resume). --detach for the background.
-  status     Say where a study stands, from any terminal.
-  stop       Stop a study; nothing is lost.
+  plan             Plan a study and say what it will cost, before anything runs.
+  run              Run a study, or go on with one that was stopped (also: resume). --detach for the background.
+  status           Say where a study stands, from any terminal.
+  stop             Stop a study; nothing is lost.
 
 Single steps, on a study or on plain folders of NIfTI or NRRD files
-  predict    Segment images with one trained run, or with many at once.
-  ensemble   Combine the predictions of several folders by one rule.
-  rules      Compare rules on the same members: where they differ, what each member changes.
-  uncertainty  Say where members disagree and how much, in maps and numbers.
-  clean      Remove small components, and list what went.
+  predict          Segment images with one trained run, or with many at once.
+  ensemble         Combine the predictions of several folders by one rule.
+  rules            Compare rules on the same members: where they differ, what each member changes.
+  uncertainty      Say where members disagree and how much, in maps and numbers.
+  clean            Remove small components, and list what went.
   choose-clean-up  Choose clean-up steps on held-out predictions, and say what they gain on other cases.
-  regions    Say what regions paint, rebuild labels from them, and show where Dice is lost on the way.
-  score      Score predictions against references: Dice, IoU, HD95, surface Dice.
-  compare    Say what a difference between recipes is worth, and what seeds alone do.
-  power      Say how many trainings and cases would settle a difference.
-  best       Say which configuration or ensemble of them is best, where that can be told, and write its recipe.
-  report     Write the HTML report.
-  convert    Turn a dataset of MSD or nnU-Net into the other, or a study's predictions into folders of nnU-Net.
+  regions          Say what regions paint, rebuild labels from them, and show where Dice is lost on the way.
+  score            Score predictions against references: Dice, IoU, HD95, surface Dice.
+  compare          Say what a difference between recipes is worth, and what seeds alone do.
+  power            Say how many trainings and cases would settle a difference.
+  best             Say which configuration or ensemble of them is best, where that can be told, and write its recipe.
+  report           Write the HTML report.
+  convert          Turn a dataset of MSD or nnU-Net into the other, or a study's predictions into folders of nnU-Net.
 
 Each command has its own help: segvariance COMMAND --help
 """
@@ -89,7 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
     parser.add_argument("--version", action="version", version=f"SegVariance {__version__}", help=argparse.SUPPRESS)
-    commands = parser.add_subparsers(dest="command", metavar="", required=True, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(
+        dest="command", prog="segvariance", metavar="", required=True, help=argparse.SUPPRESS
+    )
     _study_commands(commands)
     _folder_commands(commands)
     return parser
@@ -214,10 +216,19 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     _add_members(rules)
     rules.add_argument("--output", default="rules", help="folder for tables and maps")
     rules.add_argument(
-        "--rules", nargs="+", default=None, choices=RULES.ids, help="(default: all that the files allow)"
+        "--rules",
+        nargs="+",
+        default=None,
+        choices=RULES.ids,
+        metavar="RULE",
+        help="as of ensemble (default: all that the files allow)",
     )
     rules.add_argument(
-        "--influence-of", default="majority", choices=RULES.ids, help="the rule from which each member is left out once"
+        "--influence-of",
+        default="majority",
+        choices=RULES.ids,
+        metavar="RULE",
+        help="the rule from which each member is left out once",
     )
 
     uncertainty = _command(commands, "uncertainty", commands_ensemble.uncertainty)
