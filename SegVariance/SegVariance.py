@@ -22,7 +22,8 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 if (_CHECKOUT / "SegVarianceLib").is_dir() and str(_CHECKOUT) not in sys.path:
     sys.path.append(str(_CHECKOUT))
 
-from SegVarianceLib.scene.inspector import InspectorScene  # noqa: E402 (needs the path above)
+from SegVarianceLib.review.into_study import study_of  # noqa: E402 (needs the path above)
+from SegVarianceLib.scene.inspector import InspectorScene  # noqa: E402
 from SegVarianceSlicer.child_process import ChildProcesses  # noqa: E402
 from SegVarianceSlicer.panels.compare import ComparePanel  # noqa: E402
 from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402
@@ -144,7 +145,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._presenters = ReviewPresenters(self.session, self.opening, self.ensemble)
         self.regions = RegionsPresenter(self.session, InspectorScene(slicer.mrmlScene), self._show_layers_again)
         self.scores = ScoresPresenter(self.session, WorstSlices(self.session), _later)
-        self.compare = ComparePresenter(_later)
+        self.compare = ComparePresenter(_later, self._study_folder)
         self.scores.listen(self.compare.use_table)
         settings = Settings(slicer.app.userSettings(), "SegVariance")
         variables = slicer.util.startupEnvironment()
@@ -182,6 +183,11 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.training.state.study != self._followed:  # no event tells that a scene is going to be saved
             self._followed = self.training.state.study
             self._remember()
+
+    def _study_folder(self):
+        """The study that is open; None where none or several are."""
+        study = study_of(self.session.review)
+        return None if study is None else study.root
 
     def _on_vote(self):
         self.look.result_changed()
