@@ -37,6 +37,8 @@ class Inspector(Protocol):
 
     def outline(self, changes: bool, orphans: bool) -> None: ...
 
+    def fill(self, shown: bool) -> None: ...
+
     def probabilities(self, names: Sequence[str], geometry: Geometry) -> np.ndarray: ...
 
     def close(self) -> None: ...
@@ -217,6 +219,7 @@ class RegionsPresenter:
         self._set(replace(self.state, outlines=outlines))
 
     def _show_map(self, inspected: Inspection, region: str) -> None:
+        self.scene.fill(region == NO_MAP)
         if region == NO_MAP:
             self.session.scene.show_map(NO_MAP, None)
         else:
@@ -240,7 +243,7 @@ class RegionsPresenter:
         return True
 
     def _say(self, problem: str) -> None:
-        self._set(replace(self.state, problem=problem))
+        self._set(replace(self.state, problem=problem, done="" if problem else self.state.done))
 
     def _set(self, state: RegionsState) -> None:
         self.state = state

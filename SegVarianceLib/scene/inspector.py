@@ -80,6 +80,11 @@ class InspectorScene:
             if name in self._live and self.scene.IsNodePresent(self._live[name].node):
                 self._live[name].node.GetDisplayNode().SetVisibility(shown)
 
+    def fill(self, shown: bool) -> None:
+        """Fill the labels, or leave what is inside their outlines to be seen."""
+        if "result" in self._live and self.scene.IsNodePresent(self._live["result"].node):
+            self._live["result"].node.GetDisplayNode().SetVisibility2DFill(shown)
+
     def probabilities(self, names: Sequence[str], geometry: Geometry) -> np.ndarray:
         """Volumes of the scene that are called as regions are, float32 [region, z, y, x] on ``geometry``.
 

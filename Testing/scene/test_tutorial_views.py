@@ -18,11 +18,13 @@ import SimpleITK as sitk  # noqa: N813
 import slicer
 from offscreen import OffscreenSlice
 
+from SegVarianceLib.scene.inspector import InspectorScene
 from SegVarianceLib.scene.views import side_by_side
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
 from SegVarianceSlicer.presenter_look import LookPresenter
 from SegVarianceSlicer.presenter_open import OpenPresenter
+from SegVarianceSlicer.presenter_regions import RegionsPresenter
 from SegVarianceSlicer.presenter_review import VOTE, ReviewSession
 from SegVarianceSlicer.review_scene import ReviewScene
 from SegVarianceSlicer.sample import make_sample
@@ -102,3 +104,28 @@ def test_a_view_for_each_layer_and_the_agreement_map(mrml, views_beside, save, t
     assert all(coloured(picture) > 500 for picture in pictures)
     assert coloured(pictures[3]) > coloured(pictures[0]), "the map colours where they disagree"
     save(pictures, "beside")
+
+
+def test_labels_rebuilt_from_regions_of_a_real_tumour(mrml, own_views, save, real_data):
+    """Votes of five models: at one half; with other thresholds, what has changed and orphans; the probability of the core."""
+    session = ReviewSession(ReviewScene(mrml.scene, mrml.application))
+    opening, look = OpenPresenter(session), LookPresenter(session)
+    regions = RegionsPresenter(session, InspectorScene(mrml.scene))
+    opening.look_into((str(real_data / "brats_ensemble"),))
+    opening.confirm()
+    look.choose_image("t1c")
+    regions.begin()
+    axial = own_views[0].logic.GetSliceNode()
+    axial.SetFieldOfView(*(side / 4 for side in axial.GetFieldOfView()[:2]), axial.GetFieldOfView()[2])
+    regions.set_threshold("tumour core", 0.9)
+    regions.set_threshold("enhancing tumour", 0.3)
+    regions.look_at("orphans")
+    pictures = [own_views[0].picture()]
+    regions.choose_map("tumour core")
+    pictures.append(own_views[0].picture())
+    regions.choose_map("none")
+    regions.reset()
+    pictures.insert(0, own_views[0].picture())
+    assert regions.state.problem == look.state.problem == ""
+    assert all(coloured(picture) > 500 for picture in pictures)
+    save(pictures, "regions")

@@ -36,6 +36,9 @@ class RememberedInspector:
     def outline(self, changes, orphans):
         self.outlined = (changes, orphans)
 
+    def fill(self, shown):
+        self.filled = shown
+
     def close(self):
         self.case, self.label_map = "", None
 

@@ -18,6 +18,7 @@ from SegVarianceSlicer.panels.ensemble import EnsemblePanel
 from SegVarianceSlicer.panels.environment import EnvironmentPanel
 from SegVarianceSlicer.panels.look import LookPanel
 from SegVarianceSlicer.panels.open import OpenPanel
+from SegVarianceSlicer.panels.regions import RegionsPanel
 from SegVarianceSlicer.panels.scores import ScoresPanel
 from SegVarianceSlicer.panels.train import TrainPanel
 from SegVarianceSlicer.presenter_compare import ComparePresenter
@@ -25,12 +26,14 @@ from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter
 from SegVarianceSlicer.presenter_environment import EnvironmentPresenter
 from SegVarianceSlicer.presenter_look import LookPresenter
 from SegVarianceSlicer.presenter_open import OpenPresenter
+from SegVarianceSlicer.presenter_regions import RegionsPresenter
 from SegVarianceSlicer.presenter_review import ReviewSession
 from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices
 from SegVarianceSlicer.presenter_training import TrainingPresenter, cost_text
 from SegVarianceSlicer.sample import sample_in
 from SegVarianceSlicer.state_environment import EnvironmentState
 from SegVarianceSlicer.state_training import RunRow, TrainingState, TrainingWishes
+from test_panel_regions import RememberedInspector
 from test_review_panels import RememberedScene, choose, picture_colours
 
 MOST_BYTES = 150_000
@@ -120,3 +123,19 @@ def test_a_study_that_trains(load, small_picture):
     )
     assert panel.ui.costLabel.text.startswith("4 trainings of 662 steps")
     small_picture(panel._widget, "train")
+
+
+def test_regions_of_a_real_tumour(load, small_picture, real_data):
+    """Five models' votes; enhancing tumour where two of five have it, core only where all five do: orphans."""
+    session = ReviewSession(RememberedScene())
+    opening, regions = OpenPresenter(session), RegionsPresenter(session, RememberedInspector())
+    widget = load("regions")
+    panel = RegionsPanel(widget, regions)
+    opening.look_into((str(real_data / "brats_ensemble"),))
+    opening.confirm()
+    panel.ui.inspectButton.click()
+    panel.sliders[1].slider.setValue(90)
+    panel.sliders[2].slider.setValue(30)
+    choose(panel.ui.mapCombo, "tumour core")
+    assert regions.state.problem == "" and regions.state.rows[2].orphans_ml == pytest.approx(0.154)
+    small_picture(widget, "regions")
