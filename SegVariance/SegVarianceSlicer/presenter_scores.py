@@ -12,6 +12,7 @@ import numpy as np
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.stepwise import translated, within
+from SegVarianceLib.core.words import counted
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.report.content import ReportContent
@@ -160,7 +161,7 @@ class ScoresPresenter:
         def write() -> None:
             shown = filtered(self._some(), self.state.structure, self.state.member)
             shown.write(Path(path))
-            self._set(replace(self.state, done=f"{len(shown.scores)} scores are in {path}.", problem=""))
+            self._set(replace(self.state, done=f"Wrote {counted(len(shown.scores), 'score')} to {path}.", problem=""))
 
         self._try(write)
 
@@ -287,7 +288,8 @@ class ScoresPresenter:
         shown = filtered(self.table, state.structure, state.member)
         rows = score_rows(shown, state.columns, state.metric)
         against = f" against the {self._against}" if self._against else ""
-        summary = f"{len(rows)} rows of {len(shown.unique('case'))} cases{against}, worst first."
+        cases = counted(len(shown.unique("case")), "case")
+        summary = f"{counted(len(rows), 'row')} of {cases}{against}, worst first."
         if len(rows) > MOST_ROWS:
             summary = (
                 f"The {MOST_ROWS} worst of {len(rows)} rows{against}. Choose a structure or a member to see its others."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from SegVarianceLib.core.errors import SegVarianceError
+from SegVarianceLib.core.words import counted
 from SegVarianceLib.plan.runs import Run
 
 from . import study_process as study_states
@@ -190,17 +191,17 @@ class TrainingPresenter:
 def sentence(followed: FollowedStudy) -> str:
     """Where a study stands, and what to do next."""
     done, of = sum(run.state == "done" for run in followed.runs.values()), len(followed.runs)
-    so_far = f"{done} of {_trainings(of)} done"
+    so_far = f"{done} of {counted(of, 'training')} done"
     left_s = followed.time_left_s
     left = f", about {duration_text(left_s)} left" if left_s is not None and done < of else ""
     return {
-        study_states.PLANNED: f"Planned: {_trainings(of)}. Press Start.",
+        study_states.PLANNED: f"Planned: {counted(of, 'training')}. Press Start.",
         study_states.RUNNING: f"{STAGES.get(followed.stage, 'Working')}: {so_far}{left}. You may close Slicer meanwhile.",
         study_states.STOPPING: f"Stopping after the current step: {so_far}.",
         study_states.STOPPED: f"Stopped: {so_far}. Nothing is lost; press Resume.",
         study_states.DIED: f"The training died (it was killed, or the computer went down): {so_far}. Nothing is lost; press Resume.",
         study_states.FAILED: f"Failed: {followed.message}",
-        study_states.FINISHED: f"Finished: {_trainings(of)}, with ensembles, scores and report.",
+        study_states.FINISHED: f"Finished: {counted(of, 'training')}, with ensembles, scores and report.",
     }[followed.state]
 
 
@@ -209,7 +210,7 @@ def cost_text(answer: str) -> str:
     try:
         cost = json.loads(answer)
         lines = [
-            f"{_trainings(cost['runs'])} of {cost['steps']} steps, {cost['jobs']} at a time: about "
+            f"{counted(cost['runs'], 'training')} of {cost['steps']} steps, {cost['jobs']} at a time: about "
             f"{duration_text(cost['run_s'])} each, {duration_text(cost['study_s'])} in all.",
             f"Disk: {_gib(cost['disk_gib'])} at most, of {cost['free_gib']:.0f} GiB that are free. "
             f"Memory: {_gib(cost['cache_gib'])} for the cases of each training, if that is free.",
@@ -222,10 +223,6 @@ def cost_text(answer: str) -> str:
 
 def _gib(size: float) -> str:
     return "less than 0.1 GiB" if size < 0.05 else f"{size:.1f} GiB"
-
-
-def _trainings(number: int) -> str:
-    return f"{number} training{'' if number == 1 else 's'}"
 
 
 def _row(progress: RunProgress) -> RunRow:

@@ -23,7 +23,8 @@ class Problem:
     fatal: bool = True
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what} {self.remedy}"
+        said = f"{self.what} {self.remedy}".strip()
+        return said if said.startswith(f"{self.where} ") else f"{self.where}: {said}"
 
 
 class ProblemsFound(SegVarianceError):  # noqa: N818 (it says what came, not what failed)

@@ -34,5 +34,5 @@ def read_or_note(path: Path, read: Callable[[Path], T], problems: list[Problem])
     try:
         return read(path)
     except SegVarianceError as error:
-        problems.append(Problem(path.name, str(error), ""))
+        problems.append(Problem(str(path), str(error), ""))
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..core.files import write_text
+from ..core.words import counted
 from ..stats.seed_study import SeedStudy
 from .comparison_sections import comparison_findings, comparison_plots
 from .comparison_tables import comparison_tables
@@ -129,7 +130,9 @@ def _plots(content: ReportContent, configurations: Sequence[Sequence[SeedStudy]]
         title = f"Seeds of {first.configuration}" if len(configurations) > 1 else "Seeds"
         curves = [curve for curve in content.ensemble_curves if curve.configuration == first.configuration]
         parts += [
-            element("h2", f"{title}: {first.metric.title}, {len(first.seeds)} seeds, {len(first.cases)} cases"),
+            element(
+                "h2", f"{title}: {first.metric.title}, {counted(len(first.seeds), 'seed')}, {len(first.cases)} cases"
+            ),
             plot_sections(studies, curves, scales, colour_of, first.configuration in compared),
             failure_section(
                 [p for p in content.failure_predictions if p.configuration == first.configuration], colour_of

@@ -29,7 +29,7 @@ def declared_in(folders: Iterable[Path], problems: list[Problem]) -> Declared:
         try:
             found = _declared(path)
         except SegVarianceError as error:
-            problems.append(Problem(path.name, str(error), "", fatal=False))
+            problems.append(Problem(str(path), str(error), "", fatal=False))
             continue
         if first.labels is None:
             first = found

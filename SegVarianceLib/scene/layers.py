@@ -18,6 +18,7 @@ from .colours import structure_colours
 from .maps import MapKind, add_map
 from .names import node_name
 from .segmentations import add_segmentation, let_go
+from .views import take_out_of_views
 
 MOST_SHOWN = 6
 """Segmentations shown at once: more cannot be told apart, and scrolling gets slow (0.1 s a slice with ten)."""
@@ -173,6 +174,7 @@ def remove_layers_left(scene: Any) -> None:
 def _remove(scene: Any, hierarchy: Any, node: Any) -> None:
     """With its display and storage nodes and its item; a node that the user has taken away may have left its item."""
     if scene.IsNodePresent(node):
+        take_out_of_views(scene, node)
         helpers = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
         helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
         for each in filter(None, helpers):  # displays first: what shows an image keeps it alive

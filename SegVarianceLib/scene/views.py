@@ -98,6 +98,16 @@ def show_only_in(node: Any, slice_nodes: Iterable[Any]) -> None:
         display.AddViewNodeID(each.GetID())
 
 
+def take_out_of_views(scene: Any, node: Any) -> None:
+    """Have no slice view show a volume that is about to go: what a view still shows then keeps its voxels for ever."""
+    for number in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
+        composite = scene.GetNthNodeByClass(number, "vtkMRMLSliceCompositeNode")
+        if composite.GetBackgroundVolumeID() == node.GetID():
+            composite.SetBackgroundVolumeID(None)
+        if composite.GetForegroundVolumeID() == node.GetID():
+            composite.SetForegroundVolumeID(None)
+
+
 def show_volumes(
     application: Any, views: Iterable[SliceView], image: Any, overlay: Any = None, opacity: float = 0.6
 ) -> None:

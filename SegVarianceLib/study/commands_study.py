@@ -10,6 +10,7 @@ from rich.table import Table
 from ..backends.backend import jobs_at_once
 from ..core.errors import SegVarianceError
 from ..core.records import to_json
+from ..core.words import counted
 from ..dataset.checks import check_dataset
 from ..dataset.dataset_json import open_dataset
 from ..dataset.label_declaration import regions_of_text
@@ -64,11 +65,11 @@ def check(arguments: Namespace) -> int:
             out.print(f"regions  {sentence}", markup=False)
         structures = ", ".join(structure.name for structure in dataset.labels.structures)
         out.print(
-            f"{dataset.name}: {len(dataset.cases)} cases, {' + '.join(dataset.channels)}, {structures}. ",
+            f"{dataset.name}: {counted(len(dataset.cases), 'case')}, {' + '.join(dataset.channels)}, {structures}. ",
             markup=False,
             end="",
         )
-        out.print(f"{len(fatal)} problems to mend." if fatal else "Ready for training.")
+        out.print(f"{counted(len(fatal), 'problem')} to mend." if fatal else "Ready for training.")
     return 2 if fatal else 0
 
 

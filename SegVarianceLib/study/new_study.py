@@ -16,6 +16,7 @@ from ..core.errors import Problem, SegVarianceError
 from ..core.files import safe_name, write_json
 from ..core.labels import LabelSet
 from ..core.records import to_json
+from ..core.words import counted
 from ..dataset.case import Dataset
 from ..dataset.checks import require_clean
 from ..dataset.dataset_json import open_dataset
@@ -136,7 +137,7 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
         )
     plan = StudyPlan(
         schema=SCHEMA,
-        title=wishes.title or f"{dataset.name}: {wishes.seeds} seeds, {wishes.split}",
+        title=wishes.title or f"{dataset.name}: {counted(wishes.seeds, 'seed')}, {wishes.split}",
         dataset_folder=str(Path(folder).resolve()),
         dataset_digest=fingerprint.digest,
         split=wishes.split,

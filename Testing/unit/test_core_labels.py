@@ -75,3 +75,10 @@ def test_problems_are_told_one_a_line_each_with_its_remedy():
     )
     assert str(error) == "Two problems:\n  - a.nii: is empty. Draw it.\n  - b.nii: is gone. Add it."
     assert [problem.where for problem in error.problems] == ["a.nii", "b.nii"]
+
+
+def test_a_sentence_that_says_where_is_not_told_where_again():
+    assert (
+        str(Problem("/d/a.nii", "/d/a.nii is cut short. Copy it again.", "")) == "/d/a.nii is cut short. Copy it again."
+    )
+    assert str(Problem("seed 1", "seed 12 is empty.", "Draw it.")) == "seed 1: seed 12 is empty. Draw it."

@@ -165,7 +165,7 @@ def test_unknown_values_and_unreadable_files_are_all_named_and_nothing_is_scored
     predictions["c"].write_bytes(b"no image either")
     with pytest.raises(ProblemsFound) as found:
         score_folder(predictions, references, LABELS, MEMBER, 1.0)
-    assert [problem.where for problem in found.value.problems] == ["b.nii.gz", "c.nii.gz"]
+    assert [Path(problem.where).name for problem in found.value.problems] == ["b.nii.gz", "c.nii.gz"]
 
 
 def test_labels_of_a_plain_folder_are_those_its_references_hold(tmp_path):

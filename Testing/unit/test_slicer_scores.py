@@ -194,7 +194,7 @@ def test_what_the_filters_show_is_written_and_read_again(scored: ScoresPresenter
     scored.choose(structure="small")
     scored.export_csv(str(tmp_path / "out.csv"))
     assert ScoreTable.read(tmp_path / "out.csv").scores == table().where(structure="small").scores
-    assert scored.state.done.startswith("48 scores are in")
+    assert scored.state.done.startswith("Wrote 48 scores to ")
 
 
 def test_a_report_is_written_in_steps_that_say_how_far_they_are(tmp_path: Path) -> None:
