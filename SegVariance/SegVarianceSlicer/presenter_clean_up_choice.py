@@ -19,7 +19,7 @@ from .presenter_review import ReviewSession
 from .state_clean_up import ChoiceState
 from .stepwise import in_words
 
-_RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from SegVarianceLib.review.clean_up_choice import main; sys.exit(main(sys.argv[1:]))"
+_RUN = ("-m", "SegVarianceLib.review.clean_up_choice")
 _NO_STUDY = "Open a SegVariance study whose cases have references to choose a clean-up by cross-validation."
 _CAN = "Tries many clean-ups on the cases that each training did not see, and says what the best of them gains on other cases."
 
@@ -60,10 +60,11 @@ class CleanUpChoice:
             return
         self._failed(None)
         self._since, self._cancelled = self._clock(), False
-        library = Path(SegVarianceLib.__file__).parents[1]
-        command = [sys.executable, "-c", _RUN, str(library), str(study.root), configurations[0], path]
+        command = [sys.executable, *_RUN, str(study.root), configurations[0], path]
         self._say("Reading the predictions…", 0.0)
-        self._process = self._runner.start(command, os.environ, lambda ended: self._ended(ended, path), self._heard)
+        self._process = self._runner.start(
+            command, _with_library(), lambda ended: self._ended(ended, path), self._heard
+        )
 
     def stop(self) -> None:
         if self._process is not None:
@@ -93,3 +94,9 @@ class CleanUpChoice:
     def _say(self, words: str, share: float | None) -> None:
         self.state = replace(self.state, busy=words, progress=share)
         self._changed()
+
+
+def _with_library() -> dict[str, str]:
+    """This very Python's own variables, in which it finds the library too."""
+    folders = [str(Path(SegVarianceLib.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
