@@ -58,6 +58,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
     def _open(self):
         self.delayDisplay("Open: sample data")
         self.ui["open"].sampleButton.click()
+        self._wait_for_case()
         self.assertEqual(self.widget.opening.state.problems, ())
         self.assertEqual(self.widget.session.opened.case.id, "phantom_000")
 
@@ -83,6 +84,12 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         members = [member.key for member in ensemble.state.members]
         ensemble.tick_all(frozenset(members[:3]))
         self.assertEqual(ensemble.state.result, "3 of 6 members vote.")
+        for button, done in (("compareRulesButton", "rules"), ("leaveOutButton", "influence")):
+            getattr(self.ui["ensemble"], button).click()
+            self._wait(lambda done=done: getattr(ensemble.state.beside, done), button, _AT_ONCE_S)
+        self.ui["ensemble"].showDifferingButton.click()
+        self.assertEqual(self.widget.look.state.overlay.kind, "rules_differ")
+        self.widget.look.choose_map(NO_MAP)
         ensemble.cleaning.choose_step("keep_largest")
         for component in ensemble.state.clean.components[:1]:
             ensemble.cleaning.jump_to(component.number)
@@ -208,8 +215,9 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         self.delayDisplay("Close the scene and open it again: no layer twice, what was made stays")
         look, opening, saved = self.widget.look, self.widget.opening, self.folder / "scene.mrb"
         look.choose_map(NO_MAP)
-        look.choose_case("phantom_000")
-        look.next_case(1)
+        for open_case in (lambda: look.choose_case("phantom_000"), lambda: look.next_case(1)):
+            open_case()
+            self._wait_for_case()
         layers, layout = self._names(), self._layout()
         if slicer.app.layoutManager() is not None:
             look.arrange("beside")
@@ -226,11 +234,15 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         self.assertIsNone(self.widget.session.opened)
         self.assertEqual(remembered().study, study)
         self.ui["open"].confirmButton.click()
+        self._wait_for_case()
         self.assertEqual(opening.state.problems, ())
         self.assertEqual(self.widget.session.opened.case.id, "phantom_001")
         self.assertEqual(self.widget.ensemble.state.result, "3 of 6 members vote.")
         self.assertEqual(self._names(), layers)
         self.assertEqual(self._visible(), sum(layer.ticked for layer in look.state.layers) + 1)
+
+    def _wait_for_case(self):
+        self._wait(lambda: not self.widget.session.opening.coming, "opening a case", _SOON_S)
 
     def _wait(self, until: Callable[[], Any], what: str, seconds: float):
         """Let the application go on, so that its timers and the user's window do, until something is so."""

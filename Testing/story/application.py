@@ -146,7 +146,7 @@ def main(folder: str, views: str = "") -> int:
         _grab(widget, Path(pictures) / f"story{'_views' if views else ''}.png")
     widget.cleanup()
     left = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    assert [node.GetName() for node in left if "vote" in node.GetName()] == [], "the module leaves no layer behind"
+    assert [node.GetName() for node in left if node.GetName().endswith(" · vote")] == [], "the module leaves no layer behind"
     return 0 if passed else 1
 
 
