@@ -142,6 +142,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
     def _click(self, row: int):
         """On a row of the table, as its signal cellClicked tells the panel; then look where the slice views stand."""
         self.widget.panels[4]._clicked(row, 0)
+        self._wait_for_case()
         self.assertEqual(self.widget.scores.state.problem, "")
         case, structure, member = self.widget.scores.state.selected
         opened = self.widget.session.opened

@@ -138,6 +138,8 @@ def main(folder: str, views: str = "") -> int:
         called()
     (sample,) = SampleDataLogic.sources.values()
     sample["customDownloader"](None)
+    while widget.session.opening.coming:
+        slicer.app.processEvents()
     assert slicer.mrmlScene.GetFirstNodeByName("phantom_000 · vote") is not None
     tests = unittest.defaultTestLoader.loadTestsFromModule(SegVariance)
     assert tests.countTestCases() == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 import types
 from dataclasses import dataclass
 
 import pytest
+import qt
 import shim
 from test_panel_regions import RememberedInspector
 from test_review_panels import RememberedScene, picture_colours
@@ -27,6 +29,14 @@ def application(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "SegVarianceLib.scene.inspector", inspector)
     monkeypatch.delitem(sys.modules, "SegVariance", raising=False)
     return types.SimpleNamespace(scene=scene, module=importlib.import_module("SegVariance"))
+
+
+def wait_for_case(widget):
+    """Let the application go on until no case is being opened."""
+    deadline = time.monotonic() + 30
+    while widget.session.opening.coming:
+        assert time.monotonic() < deadline
+        qt.QApplication.processEvents()
 
 
 @pytest.fixture
@@ -62,15 +72,19 @@ def test_every_panel_has_its_section_and_the_first_two_are_open(widget, picture)
 
 def test_sample_data_opens_with_one_click_and_is_made_once(widget):
     widget.panels[0].ui.sampleButton.click()
+    wait_for_case(widget)
     assert widget.opening.state.problems == ()
     assert widget.session.opened.case.id == "phantom_000"
+    assert widget.panels[0].ui.progressBar.isHidden() and widget.panels[0].ui.cancelButton.isHidden()
     folder = widget.logic.sample_folder()
     assert widget.opening.state.folders == (folder,)
 
 
 def test_a_scene_that_is_opened_again_brings_back_folder_case_members_and_rule(widget, application):
     widget.panels[0].ui.sampleButton.click()
+    wait_for_case(widget)
     widget.look.next_case(1)
+    wait_for_case(widget)
     for row in (0, 3):
         widget.ensemble.tick(widget.ensemble.state.members[row].key, False)
     chosen = [member.key for member in widget.ensemble.state.members if member.ticked]
@@ -83,6 +97,7 @@ def test_a_scene_that_is_opened_again_brings_back_folder_case_members_and_rule(w
     widget.observed["EndImport"]()
     assert widget.session.opened is None and widget.opening.state.can_confirm, "looked into, not opened"
     widget.panels[0].ui.confirmButton.click()
+    wait_for_case(widget)
     assert widget.session.opened.case.id == "phantom_001"
     assert [member.key for member in widget.ensemble.state.members if member.ticked] == chosen
     assert widget.ensemble.state.result == "4 of 6 members vote."
@@ -90,6 +105,7 @@ def test_a_scene_that_is_opened_again_brings_back_folder_case_members_and_rule(w
 
 def test_a_closed_scene_is_not_brought_back(widget, application):
     widget.panels[0].ui.sampleButton.click()
+    wait_for_case(widget)
     widget.observed["StartClose"]()
     application.scene.parameters.clear()
     widget.observed["EndClose"]()
