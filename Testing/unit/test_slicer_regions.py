@@ -302,3 +302,24 @@ def test_the_reference_is_outlined_when_asked_for(module):
     assert module.scene.views == [("", ["reference"])]
     module.regions.outline("changes", False)
     assert module.inspector.outlined == (False, True)
+
+
+def test_the_map_that_was_looked_at_comes_back_when_the_inspector_is_closed(tmp_path):
+    opened = Module(layered(tmp_path))
+
+    def again():
+        opened.look.arrange(opened.look.state.arrangement)
+        opened.look.result_changed()
+
+    regions = RegionsPresenter(opened.session, opened.inspector, again)
+    opened.look.choose_map("agreement")
+    before, views = opened.scene.map, opened.scene.views
+    assert before[0] == "agreement"
+    regions.choose_source("votes")
+    regions.define("whole=1,2,4; core=1,4; enhancing=4")
+    regions.begin()
+    assert opened.scene.map is None and opened.scene.views == [("", [])]
+    regions.choose_map("core")
+    assert opened.scene.map[0] == "probability"
+    regions.end()
+    assert opened.scene.map[0] == "agreement" and opened.scene.views == views
