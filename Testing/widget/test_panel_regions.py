@@ -169,7 +169,17 @@ def test_the_panel_fits_its_width(module, picture):
     module.ui.inspectButton.click()
     module.panel.sliders[1].slider.setValue(30)
     assert module.widget.wrapped.minimumSizeHint().width() <= 460
+    shim.QtWidgets.QApplication.processEvents()  # sliders that were just made find their places
     assert picture_colours(picture(module.widget, "regions")) > 20
+
+
+def test_a_long_name_of_a_region_leaves_room_for_its_slider(module):
+    module.ui.textEdit.setText("whole tumour with everything around it=1,2,4; core=1,4; enhancing=4")
+    module.ui.textEdit.wrapped.editingFinished.emit()
+    module.ui.inspectButton.click()
+    row = module.panel.sliders[0]
+    assert row.name.text == "whole tumour with\N{HORIZONTAL ELLIPSIS}" and row.name.toolTip.endswith("around it")
+    assert module.widget.wrapped.minimumSizeHint().width() <= 460
 
 
 def test_dice_of_what_is_nowhere_is_absent(module):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QApplication
 from SegVarianceSlicer.child_process import ChildProcesses
 from SegVarianceSlicer.panels.compare import ComparePanel
 from SegVarianceSlicer.panels.ensemble import EnsemblePanel
@@ -45,6 +46,7 @@ def small_picture(picture):
 
     def taken(widget, name: str) -> None:
         widget.wrapped.show()  # scroll areas learn their size only then
+        QApplication.processEvents()  # and what was made meanwhile finds its place
         path = picture(widget, f"panel_{name}")
         assert picture_colours(path) > 20 and path.stat().st_size < MOST_BYTES
 

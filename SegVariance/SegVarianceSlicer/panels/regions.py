@@ -13,6 +13,7 @@ from ..state_regions import RegionRow, RegionSlider, RegionsState
 from .filling import chosen_in, fill_combo, fill_table, quietly
 
 _SLIDER_STEPS = 100
+_LONGEST_NAME = 18
 
 
 class RegionsPanel:
@@ -105,7 +106,6 @@ class _SliderRow:
         self._presenter, self._region = presenter, ""
         self.name, self.words = qt.QLabel(), qt.QLabel()
         self.slider = qt.QSlider(qt.Qt.Horizontal)
-        self.name.setWordWrap(True)
         self.slider.setRange(0, _SLIDER_STEPS)
         self.slider.setToolTip(
             "The region is where its probability is above this. At 0.50 labels are painted as nnU-Net does."
@@ -119,7 +119,8 @@ class _SliderRow:
             widget.setVisible(state is not None)
         if state is not None:
             self._region = state.region
-            self.name.setText(state.region)
+            self.name.setText(_shortened(state.region))
+            self.name.setToolTip(state.region)
             self.words.setText(state.words)
             with quietly(self.slider):
                 self.slider.setValue(round(state.threshold * _SLIDER_STEPS))
@@ -131,6 +132,10 @@ class _SliderRow:
 def _cells(row: RegionRow) -> tuple[str | int, ...]:
     dice = (_from_to(*row.region_dice), _from_to(*row.label_dice))
     return row.region, row.label, f"{row.volume_ml:.3f}", f"{row.orphans_ml:.3f}", *dice
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _from_to(before: float | None, now: float | None) -> str:
