@@ -12,14 +12,16 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.dataset.image_io import write_label_map
+from SegVarianceLib.dataset.labelling import BRATS_REGIONS
 from SegVarianceLib.ensemble.region_recipe import RegionRecipe
+from SegVarianceLib.review.case_scores import score_against_reference
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
 sys.path.insert(0, str(Path(__file__).parent))
 from SegVarianceSlicer.presenter_look import LookPresenter
 from SegVarianceSlicer.presenter_open import OpenPresenter
 from SegVarianceSlicer.presenter_regions import RegionsPresenter
-from SegVarianceSlicer.presenter_review import ReviewSession
+from SegVarianceSlicer.presenter_review import ReviewSession, structure_named
 from test_slicer_presenter_review import RememberedScene
 
 GRID = Geometry((10, 4, 3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
@@ -323,3 +325,18 @@ def test_the_map_that_was_looked_at_comes_back_when_the_inspector_is_closed(tmp_
     assert opened.scene.map[0] == "probability"
     regions.end()
     assert opened.scene.map[0] == "agreement" and opened.scene.views == views
+
+
+def test_a_case_with_regions_is_scored_at_both_levels_and_a_label_is_looked_at_as_a_region_is(module):
+    opened, steps = module.session.opened, []
+    table = score_against_reference(opened, 1.0, BRATS_REGIONS, lambda *step: steps.append(step))
+    scored = {score.structure: score.value for score in table.where(metric="dice", member="a").scores}
+    assert scored.keys() == {
+        *(each.name for each in BRATS_REGIONS.structures),
+        *map("label value {}".format, (1, 2, 4)),
+    }
+    assert scored["tumour core"] == pytest.approx(2 * 2 / 5) and scored["label value 1"] == pytest.approx(2 / 3)
+    assert steps[-1] == (3, 3)
+    assert structure_named(BRATS_REGIONS, "label value 1").values == (1,)
+    with pytest.raises(SegVarianceError, match="no structure 'label value 7'"):
+        structure_named(BRATS_REGIONS, "label value 7")
