@@ -130,7 +130,7 @@ def _rows_of_answer(answer: Any, where: str) -> tuple[CandidateRow, ...]:
     try:
         metric = str(answer["metric"]["id"])
         return _best_first(_standing(each, metric) for each in answer["standings"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError):
         raise SegVarianceError(
             f"{where} is no answer of 'segvariance best'. Choose the folder that it wrote."
         ) from None

@@ -189,7 +189,7 @@ def answer_of_seeds(studies: Sequence[SeedStudy], not_studied: Sequence[str], ta
             ),
         ),
         Table(
-            ("Structure", f"Mean {study.metric.title}", "Single trainings from, to", "SD between trainings"),
+            ("Structure", f"Mean {study.metric.title}", "Single trainings", "SD between"),
             tuple(
                 (
                     each.structure,
