@@ -38,7 +38,9 @@ _MAPS = {
     "variance": MapKind("variance", 0.0, 0.25, 0.0, ENTROPY.colour_tables),
     "difference": MapKind("votes by label and by region differ", 0.0, 1.0, 0.0, ENTROPY.colour_tables),
     "rules_differ": MapKind("rules differ", 0.0, 2.0, 0.0, ENTROPY.colour_tables),
-    "probability": MapKind("region probability", 0.0, 1.0, 0.05, ENTROPY.colour_tables),  # below it the image is to be seen
+    "probability": MapKind(
+        "region probability", 0.0, 1.0, 0.05, ENTROPY.colour_tables
+    ),  # below it the image is to be seen
 }
 _MAP_OPACITY = 0.6
 

@@ -411,7 +411,12 @@ def test_votes_by_label_and_by_region_are_offered_and_their_difference_is_said(t
         drawn[6, 8, 8:10] = values
         write_label_map(tmp_path / "t" / name / "p.nii.gz", drawn, GRID)
     module = Module().opened(tmp_path / "t")
-    assert [rule.id for rule in module.ensemble.state.rules] == ["plurality", "absolute_majority", "region_vote", "staple"]
+    assert [rule.id for rule in module.ensemble.state.rules] == [
+        "plurality",
+        "absolute_majority",
+        "region_vote",
+        "staple",
+    ]
     assert module.ensemble.state.difference == "Votes by label and by region differ in 2 voxels (0.02 ml)."
     assert not module.scene.layers[VOTE][6].any()
     module.ensemble.choose_rule("region_vote")
@@ -444,7 +449,14 @@ def test_where_members_kept_probabilities_their_mean_is_offered_and_may_outvote_
     assert [rule.id for rule in module.ensemble.state.rules] == ["plurality", "absolute_majority", "staple"]
     review = with_probabilities(module.session.review, tmp_path, {"a": 1.0, "b": 0.4, "c": 0.4})
     module.session.use(review)
-    assert [rule.id for rule in module.ensemble.state.rules] == ["mean_probability", "mean_logit", "weighted_mean_probability", "plurality", "absolute_majority", "staple"]
+    assert [rule.id for rule in module.ensemble.state.rules] == [
+        "mean_probability",
+        "mean_logit",
+        "weighted_mean_probability",
+        "plurality",
+        "absolute_majority",
+        "staple",
+    ]
     assert not module.scene.layers[VOTE].any()
     module.ensemble.choose_rule("mean_probability")
     assert np.argwhere(module.scene.layers[VOTE]).tolist() == [[1, 2, 3]]
