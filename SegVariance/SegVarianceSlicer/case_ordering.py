@@ -80,7 +80,7 @@ class CaseOrdering:
             *(Choice(_OF_STRUCTURE + name, f"Worst first: {name}") for name in structures),
         )
         order = self.state.order if self.state.order in {each.id for each in orders} else BY_NAME
-        structure = order.removeprefix(_OF_STRUCTURE) if order.startswith(_OF_STRUCTURE) else ""
+        structure = _structure_of(order)
         numbers = self._numbers(review) if order != BY_NAME else CaseNumbers("", {})
         by_case = numbers.by_case(structure)
         titles = {name: f"{name} · Dice {by_case[name]:.2f}" if name in by_case else name for name in names}
@@ -91,7 +91,13 @@ class CaseOrdering:
             if without := len(names) - len(by_case):
                 words += f" {without} of {len(names)} cases have no number and stand last."
         cases = tuple(Choice(name, titles[name]) for name in worst_first(names, by_case))
-        self.state = replace(self.state, cases=cases, orders=orders, order=order, words=words)
+        worst = cases[0].id if by_case else ""
+        self.state = replace(self.state, cases=cases, orders=orders, order=order, words=words, worst=worst)
+
+    @property
+    def structure(self) -> str:
+        """The one by which cases are ordered, empty where it is all of them."""
+        return _structure_of(self.state.order)
 
     def _numbers(self, review: Review) -> CaseNumbers:
         """From the scores if these tell of every case that has a reference, else what has been worked out here."""
@@ -129,6 +135,10 @@ class CaseOrdering:
     def _show_work(self, busy: Busy | None) -> None:
         self.state = replace(self.state, busy=busy.words if busy else "", progress=busy.share if busy else None)
         self._changed()
+
+
+def _structure_of(order: str) -> str:
+    return order.removeprefix(_OF_STRUCTURE) if order.startswith(_OF_STRUCTURE) else ""
 
 
 def _voters(review: Review, case_id: str) -> tuple[str, ...]:

@@ -59,6 +59,12 @@ class LookPresenter:
         self._say("")
         self._ordering.choose(order)
 
+    def go_to_worst(self) -> None:
+        """Open the first case of the order, at the structure that orders it."""
+        by, structure = self.state.by, self._ordering.structure or self.state.structure
+        if by.worst:
+            self.session.go_to(by.worst, structure, failed=lambda error: self._say(in_short(error)))
+
     def stop(self) -> None:
         """Stay at the case on screen; order by the numbers that are known so far."""
         self.session.opening.cancel()

@@ -90,6 +90,12 @@ class TrainingPresenter:
         self._settings["study"] = str(followed.study.root)
         self._say(problem="", cost="", wishes=wishes)
 
+    def close_study(self) -> None:
+        """Follow none; who trains goes on."""
+        self._followed = None
+        self._settings.pop("study", None)
+        self._say(problem="", cost="")
+
     def start(self) -> None:
         """Start or resume in a process that outlives Slicer."""
         if self._followed is not None:

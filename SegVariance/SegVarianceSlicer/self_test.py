@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from SegVarianceLib.review.places import worst_place
 
 from .presenter_maps import AGREEMENT, NO_MAP
 from .presenter_review import REFERENCE, VOTE, structure_named
+from .state_training import TrainingWishes
 from .study_process import is_alive, kill_worker, worker_record
 
 PYTHON = "SEGVARIANCE_PYTHON"
@@ -43,16 +45,21 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         self.widget = slicer.modules.segvariance.widgetRepresentation().self()
         names = ("open", "look", "ensemble", "regions", "scores", "compare", "train")
         self.ui = {name: panel.ui for name, panel in zip(names, self.widget.panels, strict=False)}
+        training = self.widget.training
+        study, wishes = training.state.study, training.state.wishes
         with tempfile.TemporaryDirectory(prefix="segvariance-test-", ignore_cleanup_errors=True) as folder:
             self.folder = Path(folder)
-            self._open()
-            self._look()
-            self._ensemble_and_clean()
-            self._regions()
-            self._score_and_click_to_slice()
-            self._compare()
-            self._train()
-            self._close_and_open_again()
+            try:
+                self._open()
+                self._look()
+                self._ensemble_and_clean()
+                self._regions()
+                self._score_and_click_to_slice()
+                self._compare()
+                self._train()
+                self._close_and_open_again()
+            finally:
+                self._follow_again(study, wishes)
         self.delayDisplay("Passed")
 
     def _open(self):
@@ -179,16 +186,23 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         if environment.worker() is None:
             self.delayDisplay(f"Train: SKIPPED. Build an environment first, or name a Python with torch in {PYTHON}.")
             return
-        followed, study = self.widget.training.state.study, self.folder / "study"
+        study = self.folder / "study"
         try:
             self._start_and_stop(study)
         finally:
             if (study / "plan.json").is_file():
                 kill_worker(StudyFolder(study))
-            if followed:
-                self.widget.training.open_study(followed)
             if borrowed:
                 environment.use_built()
+
+    def _follow_again(self, study: str, wishes: TrainingWishes):
+        """What the user was following; the study of this test is deleted."""
+        training = self.widget.training
+        if study:
+            training.open_study(study)
+        else:
+            training.close_study()
+        training.wish(**asdict(wishes))
 
     def _start_and_stop(self, study: Path):
         self.delayDisplay("Train: plan, start, wait for the first steps, stop")

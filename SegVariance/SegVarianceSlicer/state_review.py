@@ -61,6 +61,8 @@ class Choice:
 class CaseOrder:
     """``cases`` as next and previous go through them, each with its number; ``words`` say what the number is.
 
+    ``worst`` is the case with the lowest number, empty where there is none or the order is by name.
+
     While numbers are worked out, ``busy`` says so and ``progress`` is the share that is done.
     """
 
@@ -68,6 +70,7 @@ class CaseOrder:
     orders: tuple[Choice, ...] = ()
     order: str = ""
     words: str = ""
+    worst: str = ""
     busy: str = ""
     progress: float | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.evaluation.score_table import FALSE_ALARM, MISSED, Score, ScoreTable
@@ -94,6 +95,13 @@ class ScoresState:
 
 def member_of(score: Score) -> str:
     return f"{score.configuration}/{score.member}"
+
+
+def short_names(members: Sequence[str]) -> dict[str, str]:
+    """Each member without the folders that all of them share: ``seed_03`` where there is one configuration."""
+    folders = [member.split("/")[:-1] for member in members]
+    shared = len(list(takewhile(lambda named: len(set(named)) == 1, zip(*folders, strict=False))))
+    return {member: "/".join(member.split("/")[shared:]) for member in members}
 
 
 def filtered(table: ScoreTable, structure: str, member: str) -> ScoreTable:

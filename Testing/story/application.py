@@ -143,12 +143,16 @@ def main(folder: str, views: str = "") -> int:
     assert slicer.mrmlScene.GetFirstNodeByName("phantom_000 · vote") is not None
     tests = unittest.defaultTestLoader.loadTestsFromModule(SegVariance)
     assert tests.countTestCases() == 1
+    wishes = widget.training.state.wishes
     passed = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(tests).wasSuccessful()
+    assert (widget.training.state.study, widget.training.state.wishes) == ("", wishes), "its study is deleted"
     if pictures := os.environ.get("SEGVARIANCE_PICTURES"):
         _grab(widget, Path(pictures) / f"story{'_views' if views else ''}.png")
     widget.cleanup()
     left = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    assert [node.GetName() for node in left if node.GetName().endswith(" · vote")] == [], "the module leaves no layer behind"
+    assert [node.GetName() for node in left if node.GetName().endswith(" · vote")] == [], (
+        "the module leaves no layer behind"
+    )
     return 0 if passed else 1
 
 

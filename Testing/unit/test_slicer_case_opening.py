@@ -134,7 +134,7 @@ def test_the_case_on_screen_stays_whole_until_the_other_has_been_read(folder: Pa
         assert (module.open.state.busy, module.open.state.progress) == seen[-1], "both panels have the bar"
         module.later.run(1)
     shares = [share for _, share in seen]
-    assert shares == sorted(shares) and 0 < shares[0] and shares[-1] < 1 and len(set(shares)) >= len(MEMBERS)
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1 and len(set(shares)) >= len(MEMBERS)
     assert seen[0][0].startswith("Reading q…") and seen[-1][0].startswith("Reading the image of q…")
     assert module.on_screen == ("q",) and module.look.state.progress is None and module.open.state.busy == ""
     assert float(module.scene.image.max()) == 1.0 and module.scene.layers[VOTE].sum() == 4
@@ -312,3 +312,17 @@ def test_scores_that_come_in_do_not_begin_an_opening_or_end_one(folder: Path) ->
     assert module.look.state.opening and module.on_screen == ("p",)
     module.later.run()
     assert module.on_screen == ("q",)
+
+
+def test_the_worst_case_of_an_order_is_one_click_away(folder: Path) -> None:
+    """Two bars of n and n + 1 voxels have a Dice of 2n / (2n + 1): the shorter, the worse."""
+    module = Module().opened(folder)
+    module.look.choose_case("r")
+    module.later.run()
+    assert module.look.state.by.worst == ""
+    module.look.choose_order("worst:label_1")
+    module.later.run()
+    assert [case.id for case in module.look.state.by.cases] == list(CASES) and module.look.state.by.worst == "p"
+    module.look.go_to_worst()
+    module.later.run()
+    assert module.on_screen == ("p",) and module.session.structure == "label_1"

@@ -20,7 +20,7 @@ from SegVarianceLib.review.opening import open_review
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SegVariance"))
 from SegVarianceSlicer.presenter_review import ReviewSession
 from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices
-from SegVarianceSlicer.state_scores import MOST_ROWS, ScoresState
+from SegVarianceSlicer.state_scores import MOST_ROWS, ScoresState, short_names
 
 
 class Places:
@@ -174,6 +174,14 @@ def test_two_trainings_span_no_band_and_the_caption_says_what_would(tmp_path: Pa
     assert presenter.state.plot is not None
     assert presenter.state.plot.bands == {}
     assert "Three trainings" in presenter.state.plot.caption
+
+
+def test_members_go_by_the_shortest_name_that_nobody_else_has() -> None:
+    assert short_names(("study/seed_01", "study/vote")) == {"study/seed_01": "seed_01", "study/vote": "vote"}
+    several = ("base/seed_01", "wide/seed_01", "wide/seed_02")
+    assert short_names(several) == {name: name for name in several}
+    assert list(short_names(("a/b/x", "a/c/x")).values()) == ["b/x", "c/x"]
+    assert short_names(("a/x",)) == {"a/x": "x"} and short_names(("plain",)) == {"plain": "plain"}
 
 
 def test_a_click_goes_to_the_case_the_structure_and_the_member(scored: ScoresPresenter) -> None:

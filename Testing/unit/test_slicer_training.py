@@ -43,7 +43,15 @@ from SegVarianceSlicer import study_process
 from SegVarianceSlicer.child_process import COULD_NOT_START, ChildProcesses, Ended
 from SegVarianceSlicer.environment import Worker
 from SegVarianceSlicer.presenter_training import NO_WORKER, TrainingPresenter, cost_text
-from SegVarianceSlicer.state_training import BUDGET_UNITS, CLEAN_UPS, DEVICES, TrainingWishes, arguments_of, wishes_of
+from SegVarianceSlicer.state_training import (
+    BUDGET_UNITS,
+    CLEAN_UPS,
+    DEVICES,
+    TrainingState,
+    TrainingWishes,
+    arguments_of,
+    wishes_of,
+)
 from SegVarianceSlicer.study_process import EventTail, FollowedStudy
 
 PARSER = build_parser()
@@ -419,6 +427,17 @@ def test_a_module_that_is_opened_again_finds_its_study_and_forgives_one_that_is_
     study.plan_path.unlink()
     gone = TrainingPresenter(runner, lambda: None, settings=settings)
     assert (gone.state.study, gone.state.problem) == ("", "")
+
+
+def test_a_study_that_is_closed_is_not_followed_again(runner: ChildProcesses, study: StudyFolder):
+    settings: dict[str, str] = {}
+    presenter = TrainingPresenter(runner, lambda: None, settings=settings)
+    presenter.open_study(study.root)
+    presenter.close_study()
+    assert presenter.state.study == "" and presenter.state.runs == () and not presenter.state.can_start
+    assert presenter.state.sentence == TrainingState.sentence and settings == {}
+    presenter.tick()
+    assert TrainingPresenter(runner, lambda: None, settings=settings).state.study == ""
 
 
 def test_following_a_study_needs_nothing_that_slicer_has_not():

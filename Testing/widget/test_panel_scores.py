@@ -80,7 +80,8 @@ def test_the_table_has_a_row_for_each_case_structure_and_member_worst_first(pane
     heads = [scores.horizontalHeaderItem(column).text() for column in range(scores.columnCount)]
     assert heads == ["Case", "Structure", "Member", "Dice", "HD95 (mm)", "Note"]
     assert scores.rowCount == 3 * 4 * 2
-    assert [cells(panel, column)[0] for column in range(6)] == ["c2", "b", "base/seed_1", 0.0, None, MISSED]
+    assert [cells(panel, column)[0] for column in range(6)] == ["c2", "b", "seed_1", 0.0, None, MISSED]
+    assert scores.item(0, 2).toolTip() == "base/seed_1"
     assert cells(panel, 3) == sorted(cells(panel, 3))
 
 
@@ -97,7 +98,8 @@ def test_a_click_goes_to_the_row_as_it_is_sorted_now_and_leaves_the_order_alone(
     before = cells(panel, 4)
     row = next(row for row in range(24) if cells(panel, 0)[row] != "c3" and row > 2)
     click(panel, row)
-    assert panel._presenter._places.visited == [tuple(cells(panel, column)[row] for column in range(3))]
+    case, structure, member = (cells(panel, column)[row] for column in range(3))
+    assert panel._presenter._places.visited == [(case, structure, f"base/{member}")]
     assert cells(panel, 4) == before
 
 

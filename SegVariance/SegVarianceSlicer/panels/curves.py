@@ -12,7 +12,9 @@ from SegVarianceLib.report.svg import Scale
 from ..state_training import RunRow
 
 _WIDTH, _HEIGHT = 420, 150
-_LEFT, _TOP, _RIGHT, _BOTTOM = 34, 8, _WIDTH - 24, _HEIGHT - 36
+_LABEL = 80
+"""Room for the number under a tick, half of it beyond the last one."""
+_LEFT, _TOP, _RIGHT, _BOTTOM = 34, 8, _WIDTH - _LABEL // 2, _HEIGHT - 36
 _CENTRED = 0x84
 """Qt::AlignHCenter with AlignVCenter; the names moved between Qt 5 and 6."""
 _INK, _GRID, _DONE, _TRAINING = (92, 105, 117), (217, 222, 230), (160, 180, 200), (31, 92, 153)
@@ -31,7 +33,7 @@ def curves_picture(runs: Sequence[RunRow]) -> Any:
             paint.setPen(qt.QColor(*_INK))
             paint.drawText(0, round(y(dice)) - 8, _LEFT - 4, 16, _CENTRED, f"{dice:g}")
         for steps, said in x.labelled_ticks():
-            paint.drawText(round(x(steps)) - 40, _BOTTOM + 3, 80, 15, _CENTRED, said)
+            paint.drawText(round(x(steps)) - _LABEL // 2, _BOTTOM + 3, _LABEL, 15, _CENTRED, said)
         paint.drawText(
             _LEFT, _BOTTOM + 17, round(_RIGHT - _LEFT), 17, _CENTRED, "training step (upwards: Dice while training)"
         )

@@ -32,6 +32,7 @@ class LookPanel:
             (ui.mapCombo, presenter.choose_map),
         ):
             combo.connect("activated(int)", lambda index, combo=combo, choose=choose: choose(chosen_in(combo)))
+        ui.worstButton.connect("clicked(bool)", lambda checked=False: presenter.go_to_worst())
         ui.stopButton.connect("clicked(bool)", lambda checked=False: presenter.stop())
         ui.mapStopButton.connect("clicked(bool)", lambda checked=False: presenter.stop_map())
         ui.disagreementButton.connect("toggled(bool)", self._measure)
@@ -46,6 +47,7 @@ class LookPanel:
         said = state.opening or state.by.busy or state.by.words
         ui.orderLabel.setText(said)
         ui.orderLabel.setVisible(bool(said))
+        ui.worstButton.setVisible(state.by.worst not in ("", state.case))
         show_progress(ui.progressBar, ui.stopButton, state.by.progress if state.progress is None else state.progress)
         fill_combo(ui.caseCombo, _pairs(state.by.cases), state.case)
         fill_combo(ui.structureCombo, _same(state.structures), state.structure)

@@ -10,10 +10,12 @@ import qt
 import slicer
 
 from ..presenter_scores import ScoresPresenter
-from ..state_scores import EVERY, ScoreRow, ScoresState, StripPlot
+from ..state_scores import EVERY, ScoreRow, ScoresState, StripPlot, short_names
 from .filling import chosen_in, fill_combo, key_of, quietly, show_progress
 
 _DISPLAY_ROLE, _USER_ROLE = 0, 256  # Qt::DisplayRole and Qt::UserRole
+_MEMBER = 2
+"""The column of the member, which has its full name as a tool tip."""
 
 
 class ScoresPanel:
@@ -62,6 +64,7 @@ class ScoresPanel:
     def _fill(self, state: ScoresState) -> None:
         table = self.ui.scoresTable
         heads = ["Case", "Structure", "Member", *(column.title for column in state.columns), "Note"]
+        short = short_names(state.members)
         table.setSortingEnabled(False)
         with quietly(table):
             table.clear()
@@ -73,12 +76,13 @@ class ScoresPanel:
                     None if value is None else round(value, column.digits)
                     for value, column in zip(row.values, state.columns, strict=True)
                 )
-                for column, cell in enumerate((row.case, row.structure, row.member, *values, row.note)):
+                for column, cell in enumerate((row.case, row.structure, short[row.member], *values, row.note)):
                     if cell is not None:  # a cell without an item stays last in either order
                         item = qt.QTableWidgetItem()
                         item.setData(_DISPLAY_ROLE, cell)
                         table.setItem(number, column, item)
                 table.item(number, 0).setData(_USER_ROLE, number)
+                table.item(number, _MEMBER).setToolTip(row.member)
             table.resizeColumnsToContents()
         table.horizontalHeader().setSortIndicator(
             -1, qt.Qt.AscendingOrder
