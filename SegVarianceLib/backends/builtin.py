@@ -18,22 +18,23 @@ from ..core.records import to_json
 from ..dataset.case import Case, Dataset
 from ..dataset.image_io import read_image, write_label_map, write_probabilities
 from ..model.device import Device, open_device, peak_memory_mib
+from ..model.foreign_weights import read_foreign_weights, weights_file
 from ..model.trained import SCHEMA, TrainedFacts, class_names, class_values, read_trained_facts, save_trained
+from ..model.transfer_weights import transfer
+from ..plan.fine_tuning import FineTuning
 from ..plan.runs import Run, RunRecord
 from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import REGIONS, AnyConfiguration, Configuration
 from ..prediction.predict import Predictor, open_predictor
 from ..training.cache import cached_case, read_cache, write_cache
 from ..training.patches import TrainingCase
+from ..training.task import Segmentation
 from ..training.trainer import Trainer, training_device
 from .backend import Cost, Report, jobs_at_once
 from .held_out import HeldOutProgress
+from .training_loop import train_to_end
 
-_REPORT_EVERY_S = 0.5
-_CHECKPOINT_EVERY_S = 60.0
 _WEIGHTS_BYTES = 8 * 2**20
-_CHECKPOINTS_PER_RUN = 20
-"""A kill loses at most a twentieth of a run, and at most a minute."""
 
 
 class Builtin:
@@ -108,7 +109,9 @@ class Builtin:
                 report("run_message", message="Started anew: the checkpoint belongs to another plan, device or version")
             for stale in ("predictions", "probabilities"):
                 shutil.rmtree(study.run_folder(run) / stale, ignore_errors=True)
-        if not _train_to_end(trainer, lambda: trainer.save(path, key), report, should_stop):
+            if configuration.fine_tuning:
+                _start_from(trainer, study, run, configuration.fine_tuning, report)
+        if not train_to_end(trainer, lambda: trainer.save(path, key), report, should_stop):
             return False
         save_trained(study.weights(run), trainer.weights(), _facts(configuration, study.labels, run, key))
         return True
@@ -129,31 +132,26 @@ def _trainer(
     if configuration.trains == REGIONS:
         values = class_values(labels)
         regions = [[values.index(value) for value in structure.values] for structure in labels.structures]
-    return Trainer(cases, configuration.network, configuration.training, seed, device, regions)
+    task = Segmentation(cases, configuration.network, configuration.training, regions)
+    return Trainer(task, configuration.training, seed, device, configuration.fine_tuning)
 
 
-def _train_to_end(trainer: Trainer, save: Callable[[], None], report: Report, should_stop: Callable[[], bool]) -> bool:
-    """All remaining steps, with checkpoints; False after a checkpoint if asked to stop."""
-    steps = trainer.plan.steps
-    often = max(1, steps // _CHECKPOINTS_PER_RUN)
-    begun, first, reported, saved = time.perf_counter(), trainer.step, 0.0, time.perf_counter()
-    recent: list[float] = []
-    while not trainer.finished:
-        result = trainer.train_step()
-        recent = [*recent[-49:], result.dice]
-        now = time.perf_counter()
-        if now - reported > _REPORT_EVERY_S or trainer.finished:
-            left_s = (now - begun) / (result.step - first) * (steps - result.step)
-            fields = {"loss": round(result.loss, 4), "dice": round(sum(recent) / len(recent), 4)}
-            report("step", step=result.step, steps=steps, time_left_s=round(left_s, 1), **fields)
-            reported = now
-        stop = should_stop()
-        if stop or result.step % often == 0 or now - saved > _CHECKPOINT_EVERY_S:
-            save()
-            saved = now
-        if stop:
-            return False
-    return True
+def _start_from(trainer: Trainer, study: StudyFolder, run: Run, rules: FineTuning, report: Report) -> None:
+    """Put the given weights in place of drawn ones, and say of each tensor what became of it.
+
+    Raises:
+        SegVarianceError: the file holds no such weights, others than when the study was planned, or none that fit.
+    """
+    path = Path(rules.weights)
+    if sha256_of_file(weights_file(path)) != rules.sha256:
+        raise SegVarianceError(
+            f"{path} holds other weights than when the study was planned. Restore the file or plan anew."
+        )
+    names = _facts(_own(study.plan.configuration(run.configuration)), study.labels, run, "").class_names
+    given = transfer(trainer.network.state_dict(), read_foreign_weights(path), rules, names)
+    trainer.start_from(given.tensors)
+    write_json(study.transfer(run), to_json(given.fates))
+    report("run_message", message=f"Weights of {path.name}: {given.sentence}")
 
 
 def _prepare(

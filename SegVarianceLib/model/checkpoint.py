@@ -35,6 +35,13 @@ def load(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}, _facts(file, path)  # noqa: SIM118 (not a dict)
 
 
+def load_any(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any] | None]:
+    """Read any safetensors file: tensors on the CPU, and the facts if ``save`` wrote it; raises where it cannot be read."""
+    with _opened(path) as file:
+        ours = _FACTS in (file.metadata() or {})
+        return {name: file.get_tensor(name) for name in file.keys()}, _facts(file, path) if ours else None  # noqa: SIM118
+
+
 def facts(path: Path) -> dict[str, Any]:
     """Read the facts alone; raises as ``load`` does."""
     with _opened(path) as file:

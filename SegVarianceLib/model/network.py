@@ -9,6 +9,7 @@ leaves the fast channels-last path.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from ..plan.study_plan import NetworkPlan
 
 _HEAD_CHANNELS = 8
 _SLOPE = 0.01
+
+ENCODER_MODULES = ("stem", "stem_norm", "first", "down")
+HEAD_MODULES = ("logits", "classes")
+"""What a task has for itself; the rest of a network is its decoder."""
 
 
 class ResidualBlock(nn.Module):
@@ -61,8 +66,8 @@ class Up(nn.Module):
         return self.block(torch.cat([self.expand(x), level], 1))
 
 
-class ResidualUNet(nn.Module):
-    """Image patches [n, in_channels, z, y, x] to logits [n, out_channels, z, y, x]."""
+class Encoder(nn.Module):
+    """The way down, which every task shares: image patches [n, in_channels, z, y, x] to the features of each level, finest first."""
 
     def __init__(self, plan: NetworkPlan):
         super().__init__()
@@ -70,8 +75,21 @@ class ResidualUNet(nn.Module):
         self.stem = nn.Conv3d(plan.in_channels, channels[0], plan.stem_stride, plan.stem_stride, bias=False)
         self.stem_norm = nn.BatchNorm3d(channels[0])
         self.first = ResidualBlock(channels[0], channels[0])
-        levels = list(zip(channels, channels[1:], plan.strides, strict=False))
-        self.down = nn.ModuleList(Down(above, below, stride) for above, below, stride in levels)
+        self.down = nn.ModuleList(Down(*level) for level in _levels(plan))
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        found = [self.first(self.stem_norm(self.stem(image)))]
+        for down in self.down:
+            found.append(down(found[-1]))
+        return found
+
+
+class ResidualUNet(Encoder):
+    """Image patches [n, in_channels, z, y, x] to logits [n, out_channels, z, y, x]."""
+
+    def __init__(self, plan: NetworkPlan):
+        super().__init__(plan)
+        channels, levels = plan.channels, _levels(plan)
         self.up = nn.ModuleList(Up(below, above, stride) for above, below, stride in reversed(levels))
         self.expand = nn.ConvTranspose3d(channels[0], _HEAD_CHANNELS, plan.stem_stride, plan.stem_stride)
         self.refine = nn.Conv3d(_HEAD_CHANNELS + plan.in_channels, _HEAD_CHANNELS, 3, padding=1)
@@ -79,9 +97,7 @@ class ResidualUNet(nn.Module):
         self.logits = nn.Conv3d(_HEAD_CHANNELS, plan.out_channels, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        features = [self.first(self.stem_norm(self.stem(image)))]
-        for down in self.down:
-            features.append(down(features[-1]))
+        features = self.features(image)
         x = features.pop()
         for up in self.up:
             x = up(x, features.pop())
@@ -89,13 +105,43 @@ class ResidualUNet(nn.Module):
         return self.logits(full)
 
 
+class Classifier(Encoder):
+    """Image patches [n, in_channels, z, y, x] to logits [n, classes]: the mean of the coarsest features, and one linear layer."""
+
+    def __init__(self, plan: NetworkPlan, classes: int):
+        super().__init__(plan)
+        self.classes = nn.Linear(plan.channels[-1], classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.classes(self.features(image)[-1].mean((2, 3, 4)))
+
+
+N = TypeVar("N", bound=Encoder)
+
+
 def build_network(plan: NetworkPlan, generator: torch.Generator | None = None) -> ResidualUNet:
     """The planned network, channels-last; with ``generator`` (a CPU one) the weights are drawn from it alone."""
-    network = ResidualUNet(plan)
+    return _made(ResidualUNet(plan), generator)
+
+
+def build_classifier(plan: NetworkPlan, classes: int, generator: torch.Generator | None = None) -> Classifier:
+    """The planned network's encoder under a head for classes; else as ``build_network``."""
+    return _made(Classifier(plan, classes), generator)
+
+
+def _levels(plan: NetworkPlan) -> list[tuple[int, int, tuple[int, int, int]]]:
+    """Channels above and below each step down, and its stride."""
+    return list(zip(plan.channels, plan.channels[1:], plan.strides, strict=False))
+
+
+def _made(network: N, generator: torch.Generator | None) -> N:
     if generator is not None:
         for module in network.modules():
             if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
                 _draw(module, generator)
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=math.sqrt(1.0 / module.in_features), generator=generator)
+                nn.init.zeros_(module.bias)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 

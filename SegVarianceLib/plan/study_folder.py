@@ -135,6 +135,10 @@ class StudyFolder:
     def weights(self, run: Run) -> Path:
         return self.run_folder(run) / "weights.safetensors"
 
+    def transfer(self, run: Run) -> Path:
+        """What became of each tensor of a run that started from given weights."""
+        return self.run_folder(run) / "transfer.json"
+
     def prediction(self, run: Run, case: str) -> Path:
         return self.run_folder(run) / "predictions" / f"{case}{self.dataset.file_ending}"
 
@@ -214,6 +218,8 @@ class StudyFolder:
         recipe = to_json(self.plan.configuration(run.configuration))
         if recipe.get("trains") == LABELS:
             del recipe["trains"]  # as in studies of before there was a choice
+        if given := recipe.pop("fine_tuning", None):  # where none, as in studies of before
+            recipe["fine_tuning"] = {name: value for name, value in given.items() if name != "weights"}
         fold = to_json(self.folds[run.fold])
         parts = [self.plan.dataset_digest, self.dataset.labels, fold, recipe, run.seed, self.plan.keep_probabilities]
         return sha256_of_json(parts)

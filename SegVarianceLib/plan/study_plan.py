@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.errors import SegVarianceError
 from ..core.files import read_json, safe_name, write_json
 from ..core.records import from_json, to_json
+from .fine_tuning import FineTuning
 from .nnunet_plan import NnunetConfiguration
 
 SCHEMA = 1
@@ -101,7 +102,10 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A recipe whose luck is studied; ``backend`` names what trains it, ``trains`` on what: ``LABELS`` or ``REGIONS``."""
+    """A recipe whose luck is studied; ``backend`` names what trains it, ``trains`` on what: ``LABELS`` or ``REGIONS``.
+
+    ``fine_tuning`` says what it starts from; None: from weights that its seed draws.
+    """
 
     name: str
     backend: str
@@ -109,6 +113,7 @@ class Configuration:
     network: NetworkPlan
     training: TrainingPlan
     trains: str = LABELS
+    fine_tuning: FineTuning | None = None
 
     def __post_init__(self) -> None:
         if self.trains not in (LABELS, REGIONS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ def block_shape(patch: tuple[int, int, int], matrices: np.ndarray) -> tuple[int,
 
 
 def draw_blocks(
-    cases: list[TrainingCase],
+    cases: Sequence[TrainingCase],
     order: np.ndarray,
     network: NetworkPlan,
     foreground_share: float,
@@ -58,11 +58,35 @@ def draw_blocks(
 ) -> Blocks:
     """Cut one block of ``shape`` for each case index in ``order``; a share of them centred on a random structure's random
     voxel."""
-    images = np.zeros((len(order), network.in_channels, *shape), np.float32)
-    labels = np.zeros((len(order), *shape), np.uint8)
-    for slot, index in enumerate(order):
-        case = cases[index]
-        start = _centre(case, network, foreground_share, rng) - np.asarray(shape) // 2
+    centres = [_centre(cases[index], network, foreground_share, rng) for index in order]
+    return _cut([cases[index] for index in order], centres, network.in_channels, shape)
+
+
+def draw_inner_blocks(
+    cases: Sequence[TrainingCase],
+    order: np.ndarray,
+    channels: int,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+) -> tuple[Blocks, np.ndarray]:
+    """As ``draw_blocks``, anywhere and wholly inside the image: a block of which an image has too few voxels lies on its middle.
+
+    Returns:
+        The blocks, and where their centres lie between the first and the last possible place, [n, 3] in [0, 1]; 0.5 where there
+        is only one.
+    """
+    chosen = [cases[index] for index in order]
+    room = np.array([np.subtract(case.label_map.shape, shape) for case in chosen])
+    places = np.where(room > 0, rng.random((len(order), 3)), 0.5)
+    starts = np.floor(np.where(room > 0, places * (room + 1), room / 2)).astype(int)
+    return _cut(chosen, list(starts + np.asarray(shape) // 2), channels, shape), places
+
+
+def _cut(cases: list[TrainingCase], centres: list[np.ndarray], channels: int, shape: tuple[int, int, int]) -> Blocks:
+    images = np.zeros((len(cases), channels, *shape), np.float32)
+    labels = np.zeros((len(cases), *shape), np.uint8)
+    for slot, (case, centre) in enumerate(zip(cases, centres, strict=True)):
+        start = centre - np.asarray(shape) // 2
         source, target = _overlap(start, shape, case.label_map.shape)
         images[slot][:, *target] = case.image[:, *source]
         labels[slot][target] = case.label_map[source]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,52 +18,55 @@ from ..core.errors import SegVarianceError
 from ..core.seeding import derived_seed, generator
 from ..model import checkpoint
 from ..model.device import Device
-from ..model.network import ResidualUNet, build_network
+from ..model.network import Encoder
+from ..plan.fine_tuning import FineTuning
 from ..plan.study_plan import NetworkPlan, TrainingPlan
-from .augmentation import augment, draw_augmentation
-from .losses import dice_and_binary_cross_entropy, dice_and_cross_entropy
-from .patches import TrainingCase, block_shape, case_order, draw_blocks
+from .patches import case_order
+from .stages import encoder_modules, rate_groups
+from .task import Task
 
 _CLIP_NORM = 12.0
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a viewer may want of one step; ``dice`` is the soft Dice of the step's own training patches."""
+    """What a viewer may want of one step; ``score`` is what the task calls so, on the step's own training patches."""
 
     step: int
     loss: float
-    dice: float
+    score: float
 
 
 class Trainer:
     """Trains one network on cached cases.
 
     Args:
-        cases: on the network's grid, in a fixed order; they are part of the key, as are both plans, ``seed`` and ``device``.
-        regions: where the network's channels are regions, the class indices that each is made of.
+        task: with its cases in a fixed order; it is part of the key, as are the plan, ``seed`` and ``device``.
+        fine_tuning: who stands still for how long and who learns how fast; the weights themselves come by ``start_from``.
     """
 
     def __init__(
-        self,
-        cases: list[TrainingCase],
-        network: NetworkPlan,
-        training: TrainingPlan,
-        seed: int,
-        device: Device,
-        regions: Sequence[Sequence[int]] | None = None,
+        self, task: Task, training: TrainingPlan, seed: int, device: Device, fine_tuning: FineTuning | None = None
     ):
-        self.cases, self.plan, self.network_plan, self.seed = cases, training, network, seed
-        self.device = device = training_device(device, network)
+        self.task, self.plan, self.seed = task, training, seed
+        self.device = device = training_device(device, task.network)
         first = torch.Generator().manual_seed(derived_seed(seed, "weights"))
-        self.network = build_network(network, first).to(device.torch)
-        self.average = build_network(network).to(device.torch)
+        self.network = task.build(first).to(device.torch)
+        self.average = task.build().to(device.torch)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=device.fused
+            rate_groups(self.network, fine_tuning.rate_decay if fine_tuning else 1.0),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=device.fused,
         )
-        self._membership = None if regions is None else _membership(regions).to(device.torch)
+        self._frozen_steps = round(fine_tuning.frozen_share * training.steps) if fine_tuning else 0
         self.step = 0
+
+    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
+        """Begin with these weights, all of the network's tensors, instead of drawn ones; only before the first step."""
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     @property
     def finished(self) -> bool:
@@ -72,35 +74,34 @@ class Trainer:
 
     def train_step(self) -> StepResult:
         """One update of the weights."""
-        image, classes = self._batch()
+        image, target = self._batch()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.plan, self.step)
-        self.network.train()
+            group["lr"] = learning_rate(self.plan, self.step) * group["share"]
+        self._set_free()
         with self.device.autocast():
-            logits = self.network(image)
-        if self._membership is None:
-            loss, dice = dice_and_cross_entropy(logits, classes)
-        else:
-            loss, dice = dice_and_binary_cross_entropy(logits, classes, self._membership)
+            output = self.network(image)
+        loss, score = self.task.loss(output, target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
         self.optimizer.step()
         self._update_average()
         self.step += 1
-        return StepResult(self.step, float(loss.detach()), float(dice))
+        return StepResult(self.step, float(loss.detach()), float(score))
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         rng = generator(self.seed, "step", self.step)
         order = case_order(
-            len(self.cases), self.plan.batch_size, self.step, lambda epoch: derived_seed(self.seed, "epoch", epoch)
+            len(self.task.cases), self.plan.batch_size, self.step, lambda epoch: derived_seed(self.seed, "epoch", epoch)
         )
-        draw = draw_augmentation(self.plan, len(order), self.network_plan.in_channels, rng)
-        shape = block_shape(self.network_plan.patch_zyx, draw.matrix)
-        blocks = draw_blocks(self.cases, order, self.network_plan, self.plan.foreground_share, shape, rng)
-        image = torch.from_numpy(blocks.image).to(self.device.torch)
-        label_map = torch.from_numpy(blocks.label_map).to(self.device.torch)
-        return augment(image, label_map, self.network_plan.patch_zyx, draw)
+        return self.task.batch(order, rng, self.device.torch)
+
+    def _set_free(self) -> None:
+        """All of the network learns, or all but the encoder."""
+        free = self.step >= self._frozen_steps
+        self.network.train()
+        for module in encoder_modules(self.network):
+            module.train(free).requires_grad_(free)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -135,20 +136,33 @@ class Trainer:
         step = facts.get("step")
         if not isinstance(step, int) or not 0 <= step <= self.plan.steps:
             raise SegVarianceError(f"{path} holds step {step!r} of {self.plan.steps}. Delete it to start the run anew.")
-        parameters = list(self.network.parameters()) if step else []
+        moved = self._moved_after(step)
         moments = _below(tensors, "optimizer.")
-        shapes = [{"step": ()} | dict.fromkeys(("exp_avg", "exp_avg_sq"), tuple(each.shape)) for each in parameters]
-        expected = {f"{index}.{field}": shape for index, fields in enumerate(shapes) for field, shape in fields.items()}
+        fields = ("step", "exp_avg", "exp_avg_sq")
+        expected = {
+            f"{index}.{field}": () if field == "step" else tuple(parameter.shape)
+            for index, parameter in moved.items()
+            for field in fields
+        }
         checkpoint.require_shapes(moments, expected, str(path))
         for prefix, module in (("network.", self.network), ("average.", self.average)):
             checkpoint.fill(module, _below(tensors, prefix), str(path))
         state = {
-            index: {field: _laid_out_like(parameter, moments[f"{index}.{field}"]) for field in shapes[index]}
-            for index, parameter in enumerate(parameters)
+            index: {field: _laid_out_like(parameter, moments[f"{index}.{field}"]) for field in fields}
+            for index, parameter in moved.items()
         }
         self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
         self.step = step
         return True
+
+    def _moved_after(self, step: int) -> dict[int, torch.nn.Parameter]:
+        """The weights, by their number, that some step before this one has moved: the optimizer has a state for them."""
+        frozen = {id(weight) for module in encoder_modules(self.network) for weight in module.parameters()}
+        return {
+            index: weight
+            for index, weight in enumerate(self.network.parameters())
+            if step > (self._frozen_steps if id(weight) in frozen else 0)
+        }
 
 
 def training_device(device: Device, network: NetworkPlan) -> Device:
@@ -170,13 +184,7 @@ def learning_rate(plan: TrainingPlan, step: int) -> float:
     return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, plan.steps - warm_up)))
 
 
-def _membership(regions: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Bool [regions, classes]: whether the class is a part of the region."""
-    classes = 1 + max(index for region in regions for index in region)
-    return torch.tensor([[index in region for index in range(classes)] for region in regions])
-
-
-def _floats(network: ResidualUNet) -> list[torch.Tensor]:
+def _floats(network: Encoder) -> list[torch.Tensor]:
     return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 

@@ -11,6 +11,7 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.files import read_json, write_json
 from SegVarianceLib.core.records import to_json
 from SegVarianceLib.dataset.splits import Fold
+from SegVarianceLib.plan.fine_tuning import FineTuning
 from SegVarianceLib.plan.runs import Run, RunRecord
 from SegVarianceLib.plan.study_folder import StudyDataset, StudyFolder
 from SegVarianceLib.plan.study_plan import (
@@ -107,6 +108,30 @@ def test_more_seeds_leave_finished_runs_done(study):
     inputs = study.run_inputs(study.runs[0])
     replace(PLAN, seeds=(5, 2, 11), title="renamed").write(study.plan_path)
     assert StudyFolder.open(study.root).run_inputs(study.runs[0]) == inputs
+
+
+def test_runs_planned_before_there_was_fine_tuning_are_still_done(study):
+    """Digest of a release without it."""
+    of_before = "16a123d0ddef3d0a6b8489026416519ad1375ccc496a522c4521f5a8479e5024"
+    assert study.run_inputs(study.runs[0]) == of_before
+    content = read_json(study.plan_path)
+    for configuration in content["configurations"]:
+        assert configuration.pop("fine_tuning") is None
+    write_json(study.plan_path, content)
+    assert StudyFolder.open(study.root).run_inputs(study.runs[0]) == of_before
+
+
+def test_other_weights_to_start_from_are_other_inputs_and_the_same_elsewhere_are_not(study):
+    here = FineTuning("/here/weights.safetensors", "0" * 64, name_map={"stem.weight": "conv1.weight"})
+    other = [None, here, replace(here, sha256="1" * 64), replace(here, rate_decay=0.5), replace(here, name_map=None)]
+    digests = []
+    for rules in [*other, replace(here, weights="/there")]:
+        replace(PLAN, configurations=(replace(LARGE, fine_tuning=rules),)).write(study.plan_path)
+        opened = StudyFolder.open(study.root)
+        assert opened.plan.configurations[0].fine_tuning == rules
+        digests.append(opened.run_inputs(opened.runs[0]))
+    assert len(set(digests[:5])) == 5
+    assert digests[5] == digests[1]
 
 
 def test_a_folder_without_a_plan_is_no_study(tmp_path):

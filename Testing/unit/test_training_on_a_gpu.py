@@ -12,6 +12,7 @@ import torch
 from SegVarianceLib.model.device import Device, open_device
 from SegVarianceLib.plan.study_plan import NetworkPlan, TrainingPlan
 from SegVarianceLib.training.patches import TrainingCase, foreground_voxels
+from SegVarianceLib.training.task import Segmentation
 from SegVarianceLib.training.trainer import Trainer
 
 pytestmark = [
@@ -44,7 +45,7 @@ def final(trainer: Trainer) -> bytes:
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(cases: list[TrainingCase], device: Device) -> None:
-    first, again, other = (final(Trainer(cases, NETWORK, PLAN, seed, device)) for seed in (0, 0, 1))
+    first, again, other = (final(Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, seed, device)) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -53,16 +54,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(cases: list[Tra
 def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(
     stop: int, cases: list[TrainingCase], device: Device, tmp_path: Path
 ) -> None:
-    trainer = Trainer(cases, NETWORK, PLAN, 0, device)
+    trainer = Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, 0, device)
     for _ in range(stop):
         trainer.train_step()
     trainer.save(tmp_path / "state.safetensors", "key")
-    resumed = Trainer(cases, NETWORK, PLAN, 0, device)
+    resumed = Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, 0, device)
     assert resumed.resume(tmp_path / "state.safetensors", "key")
-    assert final(resumed) == final(Trainer(cases, NETWORK, PLAN, 0, device))
+    assert final(resumed) == final(Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, 0, device))
 
 
 def test_training_learns_what_there_is_to_learn(cases: list[TrainingCase], device: Device) -> None:
-    trainer = Trainer(cases, NETWORK, PLAN, 0, device)
+    trainer = Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, 0, device)
     losses = [trainer.train_step().loss for _ in range(PLAN.steps)]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])

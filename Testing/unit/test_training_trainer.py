@@ -19,6 +19,7 @@ from SegVarianceLib.model.device import Device, open_device
 from SegVarianceLib.plan.study_plan import NetworkPlan, TrainingPlan
 from SegVarianceLib.training.losses import IGNORED
 from SegVarianceLib.training.patches import TrainingCase, foreground_voxels
+from SegVarianceLib.training.task import Segmentation
 from SegVarianceLib.training.trainer import Trainer, learning_rate
 
 STEPS = 6
@@ -51,12 +52,12 @@ def new(request) -> Callable[..., Trainer]:
     if precision == "bfloat16" and not opened.half:
         pytest.skip("this CPU has no bfloat16")
     device = Device("cpu", precision == "bfloat16", 1)
-    return lambda seed=4: Trainer(CASES, network, PLAN, seed, device)
+    return lambda seed=4: Trainer(Segmentation(CASES, network, PLAN), PLAN, seed, device)
 
 
 def single() -> Trainer:
     open_device("cpu", 1)
-    return Trainer(CASES, NETWORK, PLAN, 4, Device("cpu", half=False, threads=1))
+    return Trainer(Segmentation(CASES, NETWORK, PLAN), PLAN, 4, Device("cpu", half=False, threads=1))
 
 
 def bytes_at_the_end(trainer: Trainer, folder: Path) -> bytes:
@@ -127,13 +128,15 @@ def test_memory_mapped_cases_train_to_the_same_bytes(tmp_path):
         mapped.append(TrainingCase(case.id, image, label_map, case.foreground))
     trainer = single()
     expected = bytes_at_the_end(trainer, tmp_path)
-    assert bytes_at_the_end(Trainer(mapped, NETWORK, PLAN, 4, trainer.device), tmp_path) == expected
+    assert bytes_at_the_end(Trainer(Segmentation(mapped, NETWORK, PLAN), PLAN, 4, trainer.device), tmp_path) == expected
 
 
 def test_networks_two_voxels_deep_train_in_single_precision_and_others_as_the_device_does():
     half = Device("cpu", half=True, threads=1)
     flat = replace(NETWORK, patch_zyx=(2, 12, 8), stem_stride=(1, 2, 2), strides=((1, 2, 2),))
-    halves = [Trainer(CASES, network, PLAN, 4, half).device.half for network in (NETWORK, TWO_DEEP, flat)]
+    halves = [
+        Trainer(Segmentation(CASES, network, PLAN), PLAN, 4, half).device.half for network in (NETWORK, TWO_DEEP, flat)
+    ]
     assert halves == [True, False, False]
 
 
@@ -210,12 +213,12 @@ def test_a_checkpoint_that_does_not_fit_the_network_is_refused_in_a_sentence(tmp
 
 def test_training_lowers_the_loss_and_raises_the_dice_it_reports():
     longer = TrainingPlan(60, 2, 1e-2, 1e-2, 0.1, 0.9, 1 / 3, (), ())
-    trainer = Trainer(CASES, NETWORK, longer, 0, open_device("cpu", 1))
+    trainer = Trainer(Segmentation(CASES, NETWORK, longer), longer, 0, open_device("cpu", 1))
     results = [trainer.train_step() for _ in range(60)]
     assert [result.step for result in results] == list(range(1, 61))
     assert np.mean([result.loss for result in results[-10:]]) < 0.7 * np.mean([result.loss for result in results[:5]])
-    assert np.mean([result.dice for result in results[-10:]]) > np.mean([result.dice for result in results[:5]]) + 0.1
-    assert all(0 <= result.dice <= 1 for result in results)
+    assert np.mean([result.score for result in results[-10:]]) > np.mean([result.score for result in results[:5]]) + 0.1
+    assert all(0 <= result.score <= 1 for result in results)
 
 
 def test_regions_are_learnt_with_a_channel_each_and_stopped_and_resumed_they_end_with_the_same_bytes(tmp_path):
@@ -224,7 +227,7 @@ def test_regions_are_learnt_with_a_channel_each_and_stopped_and_resumed_they_end
     network = replace(NETWORK, out_channels=2)
 
     def trainer() -> Trainer:
-        return Trainer(CASES, network, longer, 0, device, regions=((1, 2), (2,)))
+        return Trainer(Segmentation(CASES, network, longer, regions=((1, 2), (2,))), longer, 0, device)
 
     undisturbed = trainer()
     results = [undisturbed.train_step() for _ in range(40)]
