@@ -56,9 +56,13 @@ def picture(tmp_path):
 
     def grabbed(widget: Any, name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
-        widget.wrapped.resize(460, widget.wrapped.layout().totalHeightForWidth(460))
+        widget.wrapped.show()  # only what is shown is laid out anew when something in it changes
+        for _ in range(2):
+            widget.wrapped.resize(460, widget.wrapped.layout().totalHeightForWidth(460))
+            APPLICATION.processEvents()
         path = folder / f"{name}.png"
         assert widget.wrapped.grab().save(str(path))
+        widget.wrapped.hide()
         return path
 
     return grabbed

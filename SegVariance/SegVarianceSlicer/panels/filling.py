@@ -14,6 +14,9 @@ _DISPLAY_ROLE, _TIP_ROLE, _USER_ROLE = (
     256,
 )  # Qt::DisplayRole, ToolTipRole and UserRole, whose names moved between Qt 5 and 6 in Python
 
+_MOST_ROWS = 8
+_ROOM_BELOW = 4
+
 
 @contextmanager
 def quietly(*widgets: Any) -> Iterator[None]:
@@ -60,6 +63,15 @@ def fill_table(
             if keys:
                 table.item(row, 0).setData(_USER_ROLE, keys[row])
         table.resizeColumnsToContents()
+        _fit_height(table)
+
+
+def _fit_height(table: Any) -> None:
+    """As high as its rows, so that a short table leaves no hole in the panel; a long one scrolls."""
+    row = table.verticalHeader().defaultSectionSize
+    rows = min(table.verticalHeader().length(), _MOST_ROWS * row)
+    header = table.horizontalHeader().sizeHint.height()
+    table.setFixedHeight(max(rows, row) + header + 2 * table.frameWidth + _ROOM_BELOW)
 
 
 def key_of(item: Any) -> str:
