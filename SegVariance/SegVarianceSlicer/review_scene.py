@@ -72,7 +72,9 @@ class ReviewScene:
         self._own_views()
 
     def forget(self) -> None:
-        """The scene was closed and the nodes with it; the views are the user's own again."""
+        """The scene is closed and the nodes with it; the views are the user's own again."""
+        if self._layers is not None:
+            self._layers.let_go()
         self._own_views()
         self._layers = self._image = self._map = self._layout_before = self._place = None
         self._nodes, self._views = {}, []

@@ -29,7 +29,7 @@ _STYLES = tuple(product((1.0, 0.6), (2, 1, 4)))[:MOST_SHOWN]
 _FILL = 0.15
 """Opacity of all fills together: six members must not paint over the image that one leaves to be seen."""
 
-
+_SEGMENTATION = "vtkMRMLSegmentationNode"
 _LAYER = "SegVariance.layer"
 """Attribute of what layers are made of, in a saved scene too. A node holds its own name there: what the user clones or
 renames is the user's."""
@@ -126,6 +126,14 @@ class CaseLayers:
         if self._item in _below(self._hierarchy, self._hierarchy.GetSceneItemID()):
             _remove_empty_folder(self.scene, self._hierarchy, self._item)
 
+    def let_go(self) -> None:
+        """The user is closing the scene: have the nodes go at once, and no view keep an image."""
+        for node in self._nodes:
+            if self.scene.IsNodePresent(node):
+                take_out_of_views(self.scene, node)
+                if node.IsA(_SEGMENTATION):
+                    let_go(node)
+
     def _share_fill(self) -> None:
         """Also forgets what the user has taken out of the scene, which frees its line style."""
         self._style_of = {node: style for node, style in self._style_of.items() if self.scene.IsNodePresent(node)}
@@ -160,7 +168,7 @@ def remove_layers_left(scene: Any) -> None:
     Folders stay if the user has put something there.
     """
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    for kind in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"):
+    for kind in (_SEGMENTATION, "vtkMRMLScalarVolumeNode"):
         nodes = [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
         for node in nodes:
             if node.GetAttribute(_LAYER) == node.GetName():
@@ -182,7 +190,7 @@ def _remove(scene: Any, hierarchy: Any, node: Any) -> None:
         shown_anew = [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
         for each in (node, *filter(None, shown_anew)):  # a view that has the image makes a display as soon as one lacks
             scene.RemoveNode(each)
-        if node.IsA("vtkMRMLSegmentationNode"):
+        if node.IsA(_SEGMENTATION):
             let_go(node)
     if item := hierarchy.GetItemByDataNode(node):  # the application has removed it by itself
         hierarchy.RemoveItem(item, False, False)

@@ -120,6 +120,22 @@ def test_a_removed_segmentation_does_not_clear_its_voxels_segment_by_segment(sce
     assert sorted(set(voxels.tolist())) == [1, 2, 4]
 
 
+def test_before_the_scene_is_closed_layers_give_their_voxels_away_and_no_view_shows_them(
+    scene, geometry, tumour, label_map
+):
+    layers = opened(scene, geometry, tumour, label_map)
+    composite = scene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    composite.SetLayoutName("Red")
+    composite.SetBackgroundVolumeID(scene.GetFirstNodeByName("patient_1 · T1").GetID())
+    layers.let_go()
+    assert composite.GetBackgroundVolumeID() is None
+    name = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+    reference = scene.GetFirstNodeByName("patient_1 · reference").GetSegmentation()
+    assert [reference.GetNthSegment(number).GetRepresentation(name) for number in range(3)] == [None] * 3
+    layers.close()
+    assert list(tree(scene)) == []
+
+
 def test_closing_after_the_user_removed_nodes_or_closed_the_scene(mrml, geometry, tumour, label_map):
     for taken_away in (lambda node: mrml.scene.RemoveNode(node), lambda _: mrml.scene.Clear(False)):
         layers = opened(mrml.scene, geometry, tumour, label_map)
