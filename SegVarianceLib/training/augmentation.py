@@ -17,6 +17,10 @@ from torch import Tensor
 from ..plan.study_plan import TrainingPlan
 
 _MAX_ANGLE = math.radians(15)
+_SCALE, _STRETCH = (0.8, 1.2), (0.94, 1.06)
+
+LARGEST_SCALE = _SCALE[1] * _STRETCH[1]
+"""A patch that is not rotated shows at most so many times its sides of the image."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def draw_augmentation(plan: TrainingPlan, batch: int, channels: int, rng: np.ran
 
     angles = sometimes(0.5, rng.uniform(-_MAX_ANGLE, _MAX_ANGLE, (batch, 3)), 0.0)
     angles[:, [axis for axis in range(3) if axis not in plan.rotation_axes]] = 0.0
-    scale = sometimes(0.5, rng.uniform(0.8, 1.2, (batch, 1)), 1.0) * rng.uniform(0.94, 1.06, (batch, 3))
+    scale = sometimes(0.5, rng.uniform(*_SCALE, (batch, 1)), 1.0) * rng.uniform(*_STRETCH, (batch, 3))
     mirror = np.ones((batch, 3))
     for axis in plan.mirror_axes:
         mirror[:, axis] = rng.choice([-1.0, 1.0], batch)

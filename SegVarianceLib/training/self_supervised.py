@@ -14,7 +14,7 @@ from torch import Tensor
 from ..core.errors import SegVarianceError
 from ..model.network import Encoder, build_classifier, build_network
 from ..plan.study_plan import NetworkPlan, TrainingPlan
-from .augmentation import draw_augmentation
+from .augmentation import LARGEST_SCALE, draw_augmentation
 from .patches import TrainingCase, block_shape, draw_blocks, draw_inner_blocks
 from .task import cut_out, without_noise
 
@@ -86,7 +86,7 @@ class Rotation:
         if not turned:
             raise SegVarianceError("Rotations need an axis about which patches may turn; rotation_axes is empty.")
         step = math.lcm(*(network.multiple_zyx[axis] for axis in turned))
-        longest = min(min(network.patch_zyx[axis], _usual_side(cases, axis)) for axis in turned)
+        longest = min(min(network.patch_zyx[axis], _room(cases, axis)) for axis in turned)
         side = longest // step * step
         if not side:
             raise SegVarianceError(
@@ -133,7 +133,7 @@ class Position:
             for side, step in zip(network.patch_zyx, network.multiple_zyx, strict=True)
         )
         free = [axis for axis in range(3) if axis not in training.mirror_axes]
-        axes = tuple(axis for axis in free if _usual_side(cases, axis) > (z, y, x)[axis])
+        axes = tuple(axis for axis in free if _room(cases, axis) > (z, y, x)[axis])
         if not axes:
             raise SegVarianceError(
                 "Positions need an axis that is not mirrored and longer than half a patch, and there is none. "
@@ -179,5 +179,6 @@ def _turned(crop: Tensor, turn: tuple[int, int, int]) -> Tensor:
     return torch.rot90(crop, times, (1 + first, 1 + second)) if times else crop
 
 
-def _usual_side(cases: Sequence[TrainingCase], axis: int) -> int:
-    return int(np.median([case.label_map.shape[axis] for case in cases]))
+def _room(cases: Sequence[TrainingCase], axis: int) -> int:
+    """Side of the longest crop that shows no edge of the usual image."""
+    return int(np.median([case.label_map.shape[axis] for case in cases]) / LARGEST_SCALE)

@@ -27,6 +27,7 @@ from SegVarianceLib.plan.planning import plan_configuration
 from SegVarianceLib.plan.study_folder import StudyFolder
 from SegVarianceLib.plan.study_plan import Configuration
 from SegVarianceLib.training.cache import cached_case
+from SegVarianceLib.training.task import Segmentation
 from SegVarianceLib.training.trainer import Trainer
 
 PATCHES_ZYX = {1.0: (40, 56, 40), 0.75: (24, 40, 24)}
@@ -45,7 +46,7 @@ def configuration(study: StudyFolder, patch_zyx: tuple[int, int, int], steps: in
 def cpu_s_per_step(study: StudyFolder, recipe: Configuration) -> float:
     cases = [study.case(case_id) for case_id in study.folds[0].training[:8]]
     cached = [cached_case(case, study.labels, recipe.preprocessing) for case in cases]
-    trainer = Trainer(cached, recipe.network, recipe.training, 0, open_device("cpu", 1))
+    trainer = Trainer(Segmentation(cached, recipe.network, recipe.training), recipe.training, 0, open_device("cpu", 1))
     times = []
     for _ in range(WARM_UP + TIMED):
         begun_s = time.process_time()

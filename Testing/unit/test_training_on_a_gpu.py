@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from SegVarianceLib.model.device import Device, open_device
 from SegVarianceLib.plan.study_plan import NetworkPlan, TrainingPlan
 from SegVarianceLib.training.patches import TrainingCase, foreground_voxels
+from SegVarianceLib.training.pretraining import PRETRAINING, Source
 from SegVarianceLib.training.task import Segmentation
 from SegVarianceLib.training.trainer import Trainer
 
@@ -61,6 +63,22 @@ def test_a_resumed_run_ends_with_the_bytes_of_an_undisturbed_one(
     resumed = Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, 0, device)
     assert resumed.resume(tmp_path / "state.safetensors", "key")
     assert final(resumed) == final(Trainer(Segmentation(cases, NETWORK, PLAN), PLAN, 0, device))
+
+
+@pytest.mark.parametrize("task", PRETRAINING.ids)
+def test_a_resumed_pretraining_ends_with_the_bytes_of_an_undisturbed_one(
+    task: str, cases: list[TrainingCase], device: Device, tmp_path: Path
+) -> None:
+    other = replace(cases[0], id="b")
+    source = Source([*cases, other], NETWORK, replace(PLAN, mirror_axes=()), case_classes={"a": "first", "b": "second"})
+    made = PRETRAINING.function(task)(source, **PRETRAINING.settings(task, {}))
+    trainer = Trainer(made, PLAN, 0, device)
+    for _ in range(5):
+        trainer.train_step()
+    trainer.save(tmp_path / "state.safetensors", "key")
+    resumed = Trainer(made, PLAN, 0, device)
+    assert resumed.resume(tmp_path / "state.safetensors", "key")
+    assert final(resumed) == final(Trainer(made, PLAN, 0, device))
 
 
 def test_training_learns_what_there_is_to_learn(cases: list[TrainingCase], device: Device) -> None:

@@ -15,7 +15,8 @@ from SegVarianceLib.model import checkpoint
 from SegVarianceLib.model.device import Device, open_device
 from SegVarianceLib.model.network import ENCODER_MODULES, build_network
 from SegVarianceLib.plan.study_plan import NetworkPlan, TrainingPlan
-from SegVarianceLib.training.patches import TrainingCase, foreground_voxels
+from SegVarianceLib.training.augmentation import draw_augmentation
+from SegVarianceLib.training.patches import TrainingCase, block_shape, foreground_voxels
 from SegVarianceLib.training.pretraining import PRETRAINING, Source
 from SegVarianceLib.training.self_supervised import MaskedVolume, Position, Rotation
 from SegVarianceLib.training.task import Task
@@ -169,9 +170,18 @@ def test_each_class_of_rotation_is_one_turn_and_no_two_are_alike():
     assert seen[0] == (1, 2, 3)
 
 
+@pytest.mark.parametrize("task", [Rotation, Position])
+def test_crops_show_no_edge_of_the_image(task):
+    """An edge would tell where the crop lies, and the long side of the image from the short ones."""
+    made = task.of(CASES, replace(NETWORK, patch_zyx=(16, 28, 16)), STILL)
+    draw = draw_augmentation(made.training, 2000, 2, np.random.default_rng(0))
+    assert max(np.abs(draw.matrix).max((1, 2))) > 1.25
+    assert (np.array(block_shape(made.network.patch_zyx, draw.matrix)) <= (14, 22, 16)).all()
+
+
 def test_flat_patches_are_turned_in_their_plane_only():
     flat = NetworkPlan(2, 3, (4, 16, 24), (1, 2, 2), ((1, 2, 2),), (4, 8))
-    cases = [replace(case, image=np.zeros((2, 4, 20, 22)), label_map=np.zeros((4, 20, 22), np.uint8)) for case in CASES]
+    cases = [replace(case, image=np.zeros((2, 4, 21, 28)), label_map=np.zeros((4, 21, 28), np.uint8)) for case in CASES]
     task = Rotation.of(cases, flat, replace(PLAN, rotation_axes=(0,)))
     assert task.network.patch_zyx == (4, 16, 16)
     assert task.turns == ((0, 0, 0), (1, 2, 1), (1, 2, 2), (1, 2, 3))
