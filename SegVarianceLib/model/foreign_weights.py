@@ -26,7 +26,7 @@ _INSTEAD = "Save its weights alone (torch.save(network.state_dict(), file) or sa
 
 @dataclass(frozen=True)
 class ForeignWeights:
-    """Tensors on the CPU by the names of their file, all dense and finite. ``outputs`` names the classes or regions of its head,
+    """Tensors on the CPU by the names of their file, all dense and finite float32. ``outputs`` names the classes or regions of its head,
     where a run of SegVariance wrote it; else None."""
 
     tensors: Mapping[str, Tensor]
@@ -107,7 +107,7 @@ def _state_dict(content: Any, file: Path) -> dict[str, Tensor]:
 
 
 def _checked(tensors: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
-    """Detached; what is not floating point is left out."""
+    """As float32; what is not floating point is left out."""
     found = {}
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
@@ -117,11 +117,12 @@ def _checked(tensors: dict[str, Tensor], file: Path) -> dict[str, Tensor]:
                 f"{file}: tensor {name!r} says that it is {tuple(tensor.shape)}, and stores less. {_INSTEAD}"
             )
         if tensor.is_floating_point():
-            if not bool(tensor.isfinite().all()):
+            plain = tensor.detach().float()
+            if not bool(plain.isfinite().all()):
                 raise SegVarianceError(
                     f"{file}: tensor {name!r} holds values that are not finite. Take another checkpoint."
                 )
-            found[name] = tensor.detach()
+            found[name] = plain
     if not found:
         raise SegVarianceError(f"{file} holds no weights. {_INSTEAD}")
     return found

@@ -110,7 +110,7 @@ def _part(name: str) -> str:
 
 
 def _fitted(name: str, theirs: Tensor, drawn: Tensor, rules: FineTuning) -> tuple[Tensor, str, str]:
-    found, fate, why = theirs.to(drawn.dtype), LOADED, ""
+    found, fate, why = theirs, LOADED, ""
     if theirs.ndim == 4 and drawn.ndim == 5:
         if rules.inflation == NO_INFLATION:
             raise _NoFitError("its kernel is 2-D, and inflation was not asked for")

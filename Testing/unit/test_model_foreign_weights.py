@@ -80,6 +80,14 @@ def test_a_bundle_whose_weights_lead_out_of_it_is_refused(tmp_path):
     assert "leads out of" in refusal(tmp_path / "bundle")
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(kind, tmp_path):
+    torch.save({name: tensor.to(kind) for name, tensor in WEIGHTS.items()}, tmp_path / "model.pt")
+    found = read_foreign_weights(tmp_path / "model.pt").tensors
+    assert same(found)
+    assert {tensor.dtype for tensor in found.values()} == {torch.float32}
+
+
 def test_whole_numbers_are_no_weights_and_left_out(tmp_path):
     torch.save(WEIGHTS | {"norm.num_batches_tracked": torch.tensor(7)}, tmp_path / "model.pt")
     assert same(read_foreign_weights(tmp_path / "model.pt").tensors)
@@ -167,6 +175,7 @@ def test_a_safetensors_header_that_lies_is_refused(shape, tmp_path):
     ("content", "words"),
     [
         ({"a": torch.tensor([1.0, float("nan")])}, "'a' holds values that are not finite"),
+        ({"a": torch.tensor([1e300], dtype=torch.float64)}, "'a' holds values that are not finite"),
         ({"a": torch.eye(3).to_sparse()}, "'a' is not a plain dense tensor"),
         ({"a": torch.tensor([1, 2])}, "holds no weights"),
         ({"epoch": 3}, "holds no weights"),

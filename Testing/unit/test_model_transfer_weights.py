@@ -184,8 +184,3 @@ def test_a_tensor_of_whatever_shape_is_fitted_or_named_and_never_raises(shape):
     source = drawn(seed=1) | {"stem.weight": torch.ones(shape), "refine.weight": torch.ones(shape)}
     found = moved(source, inflation="repeat")
     assert all(found.tensors[name].shape == tensor.shape for name, tensor in drawn().items())
-
-
-def test_weights_in_half_precision_become_float32():
-    source = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in drawn(seed=1).items()}
-    assert all(tensor.dtype != torch.float16 for tensor in moved(source).tensors.values())
