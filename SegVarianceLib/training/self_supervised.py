@@ -129,7 +129,7 @@ class Position:
     def of(cls, cases: Sequence[TrainingCase], network: NetworkPlan, training: TrainingPlan) -> Position:
         """Raises SegVarianceError where no axis is left."""
         z, y, x = (
-            max(1, side // (2 * step)) * step
+            math.ceil(side / (2 * step)) * step
             for side, step in zip(network.patch_zyx, network.multiple_zyx, strict=True)
         )
         free = [axis for axis in range(3) if axis not in training.mirror_axes]

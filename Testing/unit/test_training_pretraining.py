@@ -79,14 +79,14 @@ def test_stopped_after_any_step_it_ends_with_the_same_bytes_and_another_seed_wit
 
 @pytest.mark.parametrize(
     ("task", "at_least"),
-    [("segmentation", 0.6), ("case_classes", 0.9), ("position", 0.6), ("masked_volume", 0.4), ("rotation", 0.6)],
+    [("segmentation", 0.6), ("case_classes", 0.9), ("position", 0.5), ("masked_volume", 0.4), ("rotation", 0.4)],
 )
 def test_it_learns_what_there_is_to_learn(task, at_least):
     """By guessing: position 1 of 4, rotation 1 of 10, masked volumes 0."""
-    plan = replace(PLAN, steps=150, batch_size=6, warm_up_share=0.1, rotation_axes=(0, 1, 2), foreground_share=1.0)
+    plan = replace(PLAN, steps=100, batch_size=6, warm_up_share=0.1, rotation_axes=(0, 1, 2), foreground_share=1.0)
     network = replace(NETWORK, channels=(8, 16))
     trainer = Trainer(made(task, plan, network), plan, 0, open_device("cpu", 1))
-    results = [trainer.train_step() for _ in range(150)]
+    results = [trainer.train_step() for _ in range(100)]
     assert np.mean([result.score for result in results[-20:]]) > at_least
     assert np.mean([result.loss for result in results[-20:]]) < np.mean([result.loss for result in results[:10]])
 
