@@ -33,6 +33,12 @@ def nnunet_python() -> str:
     python = os.environ.get("SEGVARIANCE_NNUNET_PYTHON")
     if not python:
         pytest.skip("SEGVARIANCE_NNUNET_PYTHON does not name a Python with nnunetv2 2.8")
+    # nnU-Net loads all of its trainers when it looks for one; some load torchvision, which must fit torch.
+    loads = subprocess.run(
+        [python, "-c", "import dynamic_network_architectures.architectures.primus"], capture_output=True, text=True
+    )
+    if loads.returncode != 0:
+        pytest.skip(f"nnU-Net's trainers do not load in that environment: {loads.stderr.strip().splitlines()[-1]}")
     return python
 
 
