@@ -7,6 +7,7 @@ nnU-Net v2 stores them as fractions [c, z, y, x] under the name ``probabilities`
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,6 +25,11 @@ _LOCAL_HEADER_BYTES = 30  # of a zip archive; the lengths of name and extra fiel
 _READ_AT_ONCE = 1 << 17
 """What is packed in so many bytes stays in the processor's cache until it is where it belongs."""
 _RAW_DEFLATE = -15
+_DAMAGED = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, StopIteration, MemoryError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+"""What reading a file raises whose archive or header was damaged, or made to mislead: numpy takes a header apart as Python."""
 
 
 def read_nnunet_probabilities(path: Path, shape_zyx: tuple[int, int, int]) -> np.ndarray:
@@ -47,10 +53,12 @@ def read_nnunet_probabilities(path: Path, shape_zyx: tuple[int, int, int]) -> np
                     f"{path} holds {kind} values of shape {shape}; expected fractions [c, z, y, x] over {shape_zyx} voxels. "
                     "Predict again."
                 )
+            if prod(shape) * kind.itemsize + start != entry.file_size:
+                raise ValueError("a header that says another size than the archive")
             content = np.empty(prod(shape), dtype=kind)
             _fill(content.view(np.uint8), first, start, parts, entry.CRC)
         return content.reshape(shape, order="F" if fortran else "C")
-    except (OSError, ValueError, KeyError, EOFError, StopIteration, zipfile.BadZipFile, zlib.error):
+    except _DAMAGED:
         raise SegVarianceError(f"{path} holds no probabilities of nnU-Net, or is damaged. Predict again.") from None
 
 

@@ -89,7 +89,7 @@ class RegionRecipe:
         labels = read_labels(content if isinstance(content, dict) else {}, str(path))
         if not labels.has_regions:
             raise SegVarianceError(f"{path} declares no region. Expected a label that is a list of values.")
-        rule = content.get("rule", PAINT)
+        rule = str(content.get("rule", PAINT))
         REBUILDS.facts(rule)
         return cls(labels, rule, _thresholds(content.get("thresholds"), labels, path))
 

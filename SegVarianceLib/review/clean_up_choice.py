@@ -42,9 +42,19 @@ class HeldOut:
     patients: Mapping[str, str] | None
 
     def with_folds(self, count: int) -> tuple[Collection[str], ...]:
-        """Its own folds, or ``count`` that are made now."""
+        """Its own folds, or ``count`` that are made now.
+
+        Raises:
+            SegVarianceError: there are not as many cases, or patients, as folds to make.
+        """
         if self.folds:
             return self.folds
+        apart = len({case_id if self.patients is None else self.patients.get(case_id) for case_id in self.references})
+        if not 2 <= count <= apart:
+            who = "cases" if self.patients is None else "patients"
+            raise SegVarianceError(
+                f"{apart} {who} cannot be put into {count} folds. Give 2 to {apart}, or predict more."
+            )
         made = split(list(self.references), f"{count}-fold", _SPLIT_SEED, self.patients)
         return tuple(fold.held_out for fold in made)
 

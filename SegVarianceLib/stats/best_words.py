@@ -16,7 +16,8 @@ def best_sentences(found: BestConfiguration) -> tuple[str, ...]:
     about = f"{metric.title}, {found.structure}: {found.best} has the best mean, {number(best.mean.value, metric, 1)} (95 % interval {interval}; {found.cases} cases)"
     if found.settled:
         sentences = [
-            f"{about}, and is shown to be better than each of the {others} others (Holm's correction over all pairs)."
+            f"{about}, and is shown to be better than {f'each of the {others} others' if others > 1 else 'the other'} (Holm's "
+            "correction over all pairs)."
         ]
     else:
         sentences = [

@@ -87,10 +87,10 @@ def choose_clean_up(
             f"A nested estimate needs at least 2 folds that hold each of the {len(position)} cases once; found {len(folds)} "
             f"folds of {len(listed)} cases."
         )
-    if len(images_by_column(trials.cases, patients)) < MIN_CASES:
-        raise SegVarianceError(
-            f"Clean-up is chosen on at least {MIN_CASES} cases, found {len(position)}. Predict more."
-        )
+    columns = images_by_column(trials.cases, patients)
+    if len(columns) < MIN_CASES:
+        who = "cases" if patients is None else "patients"
+        raise SegVarianceError(f"Clean-up is chosen on at least {MIN_CASES} {who}, found {len(columns)}. Predict more.")
     before = trials.dice()
     choice = choose_steps(trials, questions)
     nested = np.empty_like(before)
@@ -101,7 +101,6 @@ def choose_clean_up(
         by_fold.append(choose_steps(trials, questions, inner))
         nested[:, outer] = trials.dice(by_fold[-1].steps)[:, outer]
     names = [structure.name for structure in trials.labels.structures]
-    columns = images_by_column(trials.cases, patients)
     return ChosenCleanUp(
         choice,
         clean_up_gains(before, trials.dice(choice.steps), names, columns),

@@ -23,13 +23,13 @@ from .intervals import Estimate
 from .patients import images_by_column
 from .resampling import REPETITIONS, percentile_interval
 from .score_cube import ScoreCube, metric_of_column
-from .seed_matrix import FOREGROUND_MEAN
+from .shared_cells import FOREGROUND_MEAN, averaged
 from .verdict import percent
 
 PREDICTOR = "mean_pairwise_dice"
 METRIC = "dice"
 MIN_CASES = 20
-"""Below it a bootstrap interval of a correlation says too little."""
+"""Cases, or patients where a table names them; below it a bootstrap interval of a correlation says too little."""
 KEPT = 0.8
 """The share of cases that the sentence keeps."""
 
@@ -76,11 +76,14 @@ def failure_predictions(
         ensemble = next((rule for rule in RULES.ids if rule in cube.ensembles), None)
         if ensemble is None or not known:
             continue
-        predicted = np.array([[known.get((case, name), np.nan) for name in cube.structures] for case in cube.cases])
-        actual = cube.ensemble_values(ensemble)
-        columns = [(name, predicted[:, i], actual[:, i]) for i, name in enumerate(cube.structures)]
-        if len(columns) > 1:
-            columns.insert(0, (FOREGROUND_MEAN, predicted.mean(axis=1), actual.mean(axis=1)))
+        # Scores may be of labels too where members are compared as regions.
+        names = [name for name in cube.structures if any(name == structure for _, structure in known)]
+        predicted = np.array([[known.get((case, name), np.nan) for name in names] for case in cube.cases])
+        actual = cube.ensemble_values(ensemble)[:, [cube.structures.index(name) for name in names]]
+        columns = [(name, predicted[:, i], actual[:, i]) for i, name in enumerate(names)]
+        whole = np.isin(names, list(averaged(names)))
+        if whole.sum() > 1:
+            columns.insert(0, (FOREGROUND_MEAN, predicted[:, whole].mean(axis=1), actual[:, whole].mean(axis=1)))
         for structure, of_members, of_ensemble in columns:
             try:
                 found.append(_prediction(cube, structure, ensemble, of_members, of_ensemble))
@@ -111,14 +114,16 @@ def _prediction(
     counted = np.isfinite(predicted) & np.isfinite(actual)
     predicted, actual = predicted[counted], actual[counted]
     cases = [case for case, counts in zip(cube.cases, counted, strict=True) if counts]
-    correlation = rank_correlation(predicted, actual) if len(cases) >= MIN_CASES else float("nan")
+    patients = list(images_by_column(cases, cube.patients).values())
+    correlation = rank_correlation(predicted, actual) if len(patients) >= MIN_CASES else float("nan")
     if np.isnan(correlation):
+        who = "cases" if cube.patients is None else "patients"
         raise SegVarianceError(
-            f"Whether disagreement predicts failure ({structure}, {cube.configuration}): {len(cases)} cases have both, expected at "
-            f"least {MIN_CASES} that are not all alike. Hold out more cases."
+            f"Whether disagreement predicts failure ({structure}, {cube.configuration}): {len(patients)} {who} have both, expected "
+            f"at least {MIN_CASES} that are not all alike. Hold out more {who}."
         )
     risk, best = risk_coverage(predicted, 1 - actual), risk_coverage(actual, 1 - actual)
-    redrawn = _redrawn(predicted, actual, list(images_by_column(cases, cube.patients).values()))
+    redrawn = _redrawn(predicted, actual, patients)
     return FailurePrediction(
         cube.configuration,
         cube.metric,

@@ -238,7 +238,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
     clean = _command(commands, "clean", commands_folders.clean)
     clean.add_argument("folder", help="folder of label maps")
     clean.add_argument("--output", required=True, help="folder for the cleaned label maps and removed.csv")
-    clean.add_argument("--step", default="keep_largest", choices=CLEAN_UP.ids)
+    clean.add_argument("--step", default=None, choices=CLEAN_UP.ids, help="default: keep_largest")
     clean.add_argument("--recipe", default=None, help="clean_up.json of choose-clean-up, instead of a step")
     clean.add_argument("--minimum-mm3", type=float, default=None, help="for minimum_size: smaller components go")
     _add_dataset(clean)

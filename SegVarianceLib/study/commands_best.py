@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from ..core.errors import SegVarianceError
 from ..core.files import write_json
 from ..ensemble.clean_up_recipe import CleanUpRecipe
 from ..ensemble.ensemble_recipe import EnsembleRecipe
 from ..plan.study_folder import StudyFolder
+from ..review.from_study import is_study
 from ..stats.best_configuration import BestConfiguration, best_configuration
 from ..stats.best_words import best_sentences
 from ..stats.seed_matrix import FOREGROUND_MEAN
@@ -32,7 +34,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--simplest",
         action="store_true",
-        help="recipe of the candidate with the fewest trainings that is not shown to be worse",
+        help="recipe of the candidate with the fewest trainings a prediction that is not shown to be worse, from its first row alone",
     )
 
 
@@ -40,6 +42,8 @@ def best(arguments: Namespace) -> int:
     """Writes below ``--output``: ensembles, scores.csv, best_configuration.json and ensemble_recipe.json."""
     studies = [StudyFolder.open(Path(each)) for each in arguments.studies]
     output = Path(arguments.output)
+    if is_study(output):
+        raise SegVarianceError(f"{output} is a study, whose scores would be overwritten. Give another folder.")
     clean_up = None if arguments.clean_up is None else CleanUpRecipe.read(Path(arguments.clean_up))
     sources = sources_of(studies)
     if clean_up is not None:
@@ -53,15 +57,17 @@ def best(arguments: Namespace) -> int:
     candidates = judged_candidates(table, rows, studies[0], arguments.metric, structure)
     found = best_configuration(candidates, arguments.d0)
     chosen = found.simplest if arguments.simplest else found.best
-    trainings = frozenset(name for row in rows[chosen] for name in row.trainings)
+    taken = rows[chosen][:1] if arguments.simplest else rows[chosen]
+    trainings = frozenset(name for row in taken for name in row.trainings)
     sentences = best_sentences(found)
     members = recipe_members(sources, trainings)
-    recipe = EnsembleRecipe.of(
-        chosen, [study.root.name for study in studies], members, rule_for(sources), clean_up, sentences[0]
-    )
+    rule = rule_for(sources)
+    recipe = EnsembleRecipe.of(chosen, [study.root.name for study in studies], members, rule, clean_up, sentences[0])
     recipe.write(output / "ensemble_recipe.json")
     command = ["segvariance", "predict", *arguments.studies, "--recipe", str(output / "ensemble_recipe.json")]
-    predict = f"{shlex.join(command)} --images IMAGES --output PREDICTIONS"
+    # Of label maps alone ``predict`` makes no vote: its members' predictions are put together by ``ensemble``.
+    averages = rule == "mean_probability"
+    predict = f"{shlex.join(command)} --images IMAGES --output PREDICTIONS" if averages else ""
     write_json(output / "best_configuration.json", found.to_json() | {"chosen": chosen, "predict": predict})
     if arguments.json:
         print_json(found.to_json() | {"chosen": chosen, "predict": predict})
@@ -70,12 +76,18 @@ def best(arguments: Namespace) -> int:
     for sentence in sentences:
         out.print(f"  - {sentence}", markup=False)
     out.print(
-        f"  Scores are held-out: each case by the fold that never saw it. The recipe of {chosen} takes all folds of all "
-        f"{len(trainings)} trainings, {len(members)} networks: such a fold ensemble cannot be scored on these cases, since its "
+        f"  Scores are held-out: each case by the fold that never saw it. The recipe of {chosen} takes all folds of "
+        f"{', '.join(sorted(trainings))}, {len(members)} networks: such a fold ensemble cannot be scored on these cases, since its "
         "other folds have trained on them.",
         markup=False,
     )
-    out.print(f"Predict new cases with: {predict}", markup=False)
+    out.print(
+        f"Predict new cases with: {predict}"
+        if averages
+        else f"Not all studies kept probabilities, so this was scored by {rule}: predict new cases with each training of the recipe, "
+        f"then segvariance ensemble FOLDERS --rule {rule}",
+        markup=False,
+    )
     return 0
 
 

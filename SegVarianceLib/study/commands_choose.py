@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..dataset.splits import read_groups
 from ..evaluation.clean_up_trials import all_questions, nnunet_questions
 from ..plan.study_folder import StudyFolder
-from ..review.clean_up_choice import HeldOut, choose_recipe, held_out_of_study
+from ..review.clean_up_choice import FOLDS, HeldOut, choose_recipe, held_out_of_study
 from ..stats.clean_up_words import clean_up_sentences
 from .commands_folders import images_in, labels_of
 from .terminal import out, print_json, progress_bar
@@ -27,12 +28,14 @@ def add_options(parser: ArgumentParser) -> None:
         "--ensemble", default=None, help="choose for the study's ensemble of this rule (default: for seeds)"
     )
     parser.add_argument("--nnunet-rule", action="store_true", help="try only what nnU-Net tries: the largest component")
-    parser.add_argument("--folds", type=int, default=5, help="of the nested estimate, where a study gives none")
+    parser.add_argument(
+        "--folds", type=int, default=None, help=f"of the nested estimate, where a study gives none (default: {FOLDS})"
+    )
 
 
 def choose(arguments: Namespace) -> int:
     held_out = _of_study(arguments) if arguments.references is None else _of_folders(arguments)
-    folds = held_out.with_folds(arguments.folds)
+    folds = held_out.with_folds(FOLDS if arguments.folds is None else arguments.folds)
     questions = nnunet_questions if arguments.nnunet_rule else all_questions
     path = Path(arguments.output)
     with progress_bar() as progress:
@@ -64,6 +67,9 @@ def _of_study(arguments: Namespace) -> HeldOut:
     if len(arguments.predictions) != 1:
         raise SegVarianceError("Give one study, or folders of predictions with --references.")
     study = StudyFolder.open(Path(arguments.predictions[0]))
+    _refuse(arguments, ("dataset", "groups"), "a study has its own")
+    if len(study.folds) > 1:
+        _refuse(arguments, ("folds",), f"{study.root} has {len(study.folds)} of its own")
     known = [configuration.name for configuration in study.plan.configurations]
     name = arguments.configuration or (known[0] if len(known) == 1 else None)
     if name not in known:
@@ -71,7 +77,14 @@ def _of_study(arguments: Namespace) -> HeldOut:
     return held_out_of_study(study, name, arguments.ensemble)
 
 
+def _refuse(arguments: Namespace, options: Sequence[str], why: str) -> None:
+    """An option that would be ignored is a mistake."""
+    if given := [f"--{name}" for name in options if getattr(arguments, name) is not None]:
+        raise SegVarianceError(f"{given[0]} says nothing here: {why}. Leave it out.")
+
+
 def _of_folders(arguments: Namespace) -> HeldOut:
+    _refuse(arguments, ("configuration", "ensemble"), "it is of a study, and --references are given for folders")
     members = tuple(images_in(Path(folder)) for folder in arguments.predictions)
     references = images_in(Path(arguments.references))
     labels = labels_of(arguments.dataset, list(references.values()))

@@ -26,7 +26,7 @@ from ..evaluation.score_table import ScoreTable
 from ..evaluation.uncertainty_table import UncertaintyTable
 from ..plan.study_folder import StudyFolder
 from ..review.declared import declared_in
-from ..review.description import Review
+from ..review.description import Review, ReviewMember
 from ..review.from_study import is_study
 from ..review.open_case import read_case
 from ..review.opening import open_review
@@ -84,7 +84,7 @@ def rules(arguments: Namespace) -> int:
     review, output = _review(arguments), Path(arguments.output)
     chosen = arguments.rules or None
     found: list[tuple[Key, list[Difference], list[Influence], list[KOfN]]] = []
-    groups = list(groups_of(review))
+    groups = _require_groups(review)
     with progress_bar() as progress:
         for done, (configuration, case_id, members) in enumerate(groups, start=1):
             opened = read_case(review, case_id, members)
@@ -98,10 +98,6 @@ def rules(arguments: Namespace) -> int:
             shared = k_of_n(votes, opened.labels, volume_mm3, opened.reference)
             found.append(((configuration, case_id), beside.differences, influence, shared))
             progress("Rules", done, len(groups))
-    if not found:
-        raise SegVarianceError(
-            f"{review.title} has no case that two members predicted. Give the folders of two or more."
-        )
     of_case = ("configuration", "case")
     _write(output / "differences.csv", of_case + Difference._fields, ((*k, *row) for k, d, _, _ in found for row in d))
     _write(output / "influence.csv", of_case + Influence._fields, ((*k, *row) for k, _, i, _ in found for row in i))
@@ -121,16 +117,14 @@ def uncertainty(arguments: Namespace) -> int:
     first = Path(arguments.folders[0])
     alone = len(arguments.folders) == 1 and is_study(first)
     output = Path(arguments.output) if arguments.output else first if alone else Path("uncertainty")
+    _require_groups(review)
     with progress_bar() as progress:
         table = write_uncertainty(review, output, True, lambda done, of: progress("Uncertainty", done, of))
-    if not table.rows:
-        raise SegVarianceError(
-            f"{review.title} has no case that two members predicted. Give the folders of two or more."
-        )
     out.print(_number_table(table))
     if alone and (scores := StudyFolder.open(first).scores_path).is_file():
         predictions, without = failure_predictions(ScoreTable.read(scores), table)
-        for sentence in (*map(prediction_sentence, predictions), *without):
+        told = (f"{each.configuration}: {prediction_sentence(each)}" for each in predictions)
+        for sentence in (*told, *without):
             out.print(f"  - {sentence}", markup=False)
     out.print(f"\n{output}/uncertainty.csv and maps in {output}/maps", markup=False)
     return 0
@@ -142,6 +136,15 @@ def _review(arguments: Namespace) -> Review:
     review = open_review([Path(folder) for folder in arguments.folders], references=references, labels=labels)
     review.require_sound()
     return review
+
+
+def _require_groups(review: Review) -> list[tuple[str, str, list[ReviewMember]]]:
+    """``groups_of``; where there are none, nothing is written."""
+    if not (groups := list(groups_of(review))):
+        raise SegVarianceError(
+            f"{review.title} has no case that two members predicted. Give the folders of two or more."
+        )
+    return groups
 
 
 def _difference_table(rows: Sequence[Difference]) -> Table:

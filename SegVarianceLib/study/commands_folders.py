@@ -110,13 +110,19 @@ def _clean_up(
 ) -> tuple[Sequence[CleanUpStep], Sequence[Structure], frozenset[int] | None]:
     """Steps, the structures that they name, and the label values allowed: as the recipe says, or one step on all structures."""
     if arguments.recipe is not None:
+        if arguments.step is not None or arguments.minimum_mm3 is not None:
+            raise SegVarianceError("--recipe says every step. Leave out --step and --minimum-mm3, or the recipe.")
         recipe = CleanUpRecipe.read(Path(arguments.recipe))
         if arguments.dataset is not None:
             recipe.require_same_labels(open_dataset(Path(arguments.dataset)).labels)
         return recipe.steps, recipe.labels, recipe.known_values
     settings = {} if arguments.minimum_mm3 is None else {"minimum_mm3": arguments.minimum_mm3}
     structures = labels_of(arguments.dataset, label_maps).structures
-    return [CleanUpStep(arguments.step, tuple(each.name for each in structures), settings)], structures, None
+    return (
+        [CleanUpStep(arguments.step or "keep_largest", tuple(each.name for each in structures), settings)],
+        structures,
+        None,
+    )
 
 
 def score(arguments: Namespace) -> int:

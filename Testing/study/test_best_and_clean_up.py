@@ -74,6 +74,19 @@ def test_a_clean_up_is_chosen_on_a_study_and_cleans_new_cases_and_the_best_of_tw
         )
 
 
+def test_the_simplest_is_one_training_where_the_best_is_all_and_a_study_is_never_the_output(two, segvariance, tmp_path):
+    root = two[0].root
+    scores = two[0].scores_path.read_bytes()
+    ran = segvariance("best", root, "--output", root)
+    assert ran.returncode == 2 and "is a study" in ran.stderr
+    assert two[0].scores_path.read_bytes() == scores
+    ran = segvariance("best", *[study.root for study in two], "--output", tmp_path, "--simplest")
+    assert ran.returncode == 0, ran.stderr
+    members = read_json(tmp_path / "ensemble_recipe.json")["members"]
+    chosen = read_json(tmp_path / "best_configuration.json")["chosen"]
+    assert len({(member["configuration"], member["seed"]) for member in members}) == 1 + chosen.count("+")
+
+
 def test_studies_that_are_not_of_one_split_or_not_done_are_refused(two, planned, segvariance, tmp_path):
     other = planned(tmp_path / "other", split="2-fold", configuration="other", split_seed=1)
     ran = segvariance("best", two[0].root, other.root, "--output", tmp_path / "best")

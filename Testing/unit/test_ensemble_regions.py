@@ -282,6 +282,7 @@ def test_a_dataset_json_is_a_recipe_and_a_wrong_one_is_refused(tmp_path):
         ({"thresholds": {"core": 1.5}}, "thresholds are"),
         ({"thresholds": {"other": 0.5}}, "whole, core, enhancing"),
         ({"rule": "painted"}, "Did you mean 'paint'"),
+        ({"rule": ["paint"]}, "no way to rebuild labels"),
         ({"labels": {"background": 0, "a": 1}}, "declares no region"),
     ):
         path.write_text(json.dumps(declaration(REGIONS) | change))

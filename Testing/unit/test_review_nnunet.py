@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,6 +223,37 @@ def test_probabilities_that_cannot_be_trusted_are_one_sentence(tmp_path: Path, d
     path.write_bytes(written[: len(written) // 2] if damage == "cut" else b"" if damage == "empty" else written)
     with pytest.raises(SegVarianceError, match=r"a\.npz holds"):
         read_nnunet_probabilities(path, (30, 40, 50))
+
+
+HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 4, 5), }"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER.replace("(2,", "(1000000000000,"),
+        HEADER.replace("}", ""),
+        HEADER.replace("'shape'", "b'shape'"),
+        "'" * 3,
+        "(" * 5000,
+    ],
+    ids=["more than any memory", "not closed", "bytes for a name", "quotes", "nested"],
+)
+def test_probabilities_with_a_header_that_misleads_are_one_sentence(tmp_path: Path, header: str):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+        archive.writestr("probabilities.npy", start + header.encode() + bytes(480))
+    with pytest.raises(SegVarianceError, match=r"a\.npz holds"):
+        read_nnunet_probabilities(tmp_path / "a.npz", (3, 4, 5))
+
+
+def test_an_archive_that_asks_for_a_later_zip_is_one_sentence(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", probabilities=np.zeros((2, 3, 4, 5), np.float32))
+    written = bytearray((tmp_path / "a.npz").read_bytes())
+    written[written.index(b"PK\x01\x02") + 6] = 200
+    (tmp_path / "a.npz").write_bytes(written)
+    with pytest.raises(SegVarianceError, match=r"a\.npz holds"):
+        read_nnunet_probabilities(tmp_path / "a.npz", (3, 4, 5))
 
 
 def test_members_without_probabilities_are_told_apart(tmp_path: Path):

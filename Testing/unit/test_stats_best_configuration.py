@@ -31,7 +31,7 @@ def test_a_clear_winner_is_best_and_one_that_nothing_tells_apart_is_not():
     clear = best_configuration([candidate("a", scores(0.8, rng)), candidate("b", scores(0.7, rng))])
     assert (clear.best, clear.settled, clear.alike, clear.simplest) == ("a", True, (), "a")
     assert clear.standings[1].against.verdict is Verdict.BETTER
-    assert "shown to be better than each of the 1 others" in best_sentences(clear)[0]
+    assert "shown to be better than the other (Holm" in best_sentences(clear)[0]
     same = best_configuration([candidate("a", scores(0.8, rng)), candidate("b", scores(0.8, rng))])
     assert not same.settled and len(same.alike) == 1
     assert "not distinguishable" in best_sentences(same)[0]

@@ -103,14 +103,31 @@ def test_too_few_cases_and_cases_that_are_all_alike_get_a_sentence_instead():
 
 
 def test_several_images_of_a_patient_widen_the_interval():
-    dice = np.repeat(spread(12), 4, axis=0)
-    agreement = dice + np.repeat(np.random.default_rng(2).normal(0, 0.1, (12, 1)), 4, axis=0)
-    patients = {f"c{i:02}": f"p{i // 4}" for i in range(48)}
+    dice = np.repeat(spread(20), 4, axis=0)
+    agreement = dice + np.repeat(np.random.default_rng(2).normal(0, 0.1, (20, 1)), 4, axis=0)
+    patients = {f"c{i:02}": f"p{i // 4}" for i in range(80)}
     widths = []
     for of in (None, patients):
         (found,), _ = failure_predictions(*tables(dice, agreement, of))
         widths.append(found.correlation.high - found.correlation.low)
     assert widths[1] > 1.3 * widths[0]
+
+
+def test_many_images_of_few_patients_are_too_few():
+    dice = spread(48)
+    found, (sentence,) = failure_predictions(*tables(dice, dice, {f"c{i:02}": f"p{i // 4}" for i in range(48)}))
+    assert found == ()
+    assert "12 patients have both, expected at least 20" in sentence
+
+
+def test_labels_scored_beside_their_regions_leave_the_regions_mean_as_it_is():
+    dice = spread(25, 2)
+    scores, uncertainty = tables(dice, dice)
+    of_labels = [s._replace(structure=f"label value {s.structure[1:]}", value=0.1) for s in scores.scores]
+    found, without = failure_predictions(ScoreTable((*scores.scores, *of_labels), None), uncertainty)
+    assert [each.structure for each in found] == [FOREGROUND_MEAN, "s0", "s1"]
+    assert without == ()
+    assert found[0].aurc_random == pytest.approx(1 - dice.mean())
 
 
 def test_a_table_comes_back_from_its_file_and_a_broken_one_is_refused(tmp_path):

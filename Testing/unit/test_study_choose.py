@@ -59,7 +59,7 @@ def test_the_sentences_say_what_flatters_and_what_holds_for_new_cases(folders, c
 
 def test_other_labels_another_folder_and_too_many_folds_are_refused(folders, capsys):
     assert choose(folders, "--folds", "7") == 2
-    assert "cannot be made of 6 cases" in capsys.readouterr().err
+    assert "6 cases cannot be put into 7 folds" in capsys.readouterr().err
     assert choose(folders) == 0
     strange = read_label_map(folders / "seed_0" / "case_0.nii.gz").array * 3
     write_label_map(folders / "strange" / "case_0.nii.gz", strange, GRID)
@@ -69,3 +69,18 @@ def test_other_labels_another_folder_and_too_many_folds_are_refused(folders, cap
     assert "clean-up was chosen for" in capsys.readouterr().err
     assert main(["choose-clean-up", str(folders / "seed_0")]) == 2
     assert "is not a study" in capsys.readouterr().err
+
+
+def test_options_that_would_say_nothing_and_too_few_patients_are_refused(folders, capsys):
+    assert choose(folders, "--ensemble", "majority") == 2
+    assert "--ensemble says nothing here" in capsys.readouterr().err
+    lines = [f"case_{case},{'ab'[case % 2]}" for case in range(6)]
+    (folders / "groups.csv").write_text("\n".join(["case,patient", *lines]))
+    grouped = ["--groups", str(folders / "groups.csv"), "--group-column", "patient", "--folds"]
+    assert choose(folders, *grouped, "3") == 2
+    assert "2 patients cannot be put into 3 folds" in capsys.readouterr().err
+    assert choose(folders, *grouped, "2") == 2
+    assert "at least 3 patients, found 2" in capsys.readouterr().err
+    clean = ["clean", str(folders / "seed_0"), "--output", str(folders / "out"), "--recipe", "clean_up.json"]
+    assert main([*clean, "--step", "fill_holes"]) == 2
+    assert "--recipe says every step" in capsys.readouterr().err

@@ -143,3 +143,4 @@ def test_a_single_member_is_refused(folders, capsys):
     for command in ("rules", "uncertainty"):
         assert main([command, str(folders / "m0"), "--output", str(folders / "none")]) == 2
         assert "two or more" in " ".join(capsys.readouterr().err.split())
+        assert not (folders / "none").exists()
