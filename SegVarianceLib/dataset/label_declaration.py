@@ -13,6 +13,7 @@ from ..core.nesting import arrangement_that_fits
 
 IGNORE = "ignore"
 _HIGHEST_VALUE = 65535
+_MOST_DIGITS = 5
 _REGIONS_TEXT = "The regions"
 
 
@@ -112,7 +113,7 @@ def _values_left(declared: dict[str, list[str]], text: str) -> list[str]:
 
 
 def _label_value(value: Any, name: str, where: str) -> int:
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    number = int(value) if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS else value
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _HIGHEST_VALUE:
         raise SegVarianceError(
             f"{where} gives label {name!r} the value {value!r}. Expected a whole number from 0 to {_HIGHEST_VALUE}, or a list of them."

@@ -12,8 +12,10 @@ _TURNS_IMAGES = "WithReorient"
 
 
 def dataset_name(trainer: Path) -> str:
-    """As the plans name it; without any, the folder's name above a ``Trainer__Plans__Configuration`` folder."""
-    return str(_plans(trainer).get("dataset_name") or trainer.parent.name)
+    """As the plans name it; without any, or one that leads elsewhere, the folder's name above a ``Trainer__Plans__Configuration``
+    folder."""
+    name = str(_plans(trainer).get("dataset_name") or "")
+    return name if name and Path(name).name == name else trainer.parent.name
 
 
 def turning_reader(folder: Path) -> str | None:

@@ -55,6 +55,8 @@ def ensemble_folders(
     if weights is not None and len(weights) != len(members):
         raise SegVarianceError(f"There are {len(weights)} weights for {len(members)} members. Give one for each.")
     _refuse([problem for number, files in enumerate(members, start=1) for problem in _missing(number, files, members)])
+    if combine.reads == "probabilities":
+        _refuse([problem for files in members for problem in _left_without(files)])
     targets = {case_id: path_inside(folder, f"{case_id}{file_ending}", "case id") for case_id in members[0]}
     _refuse([*_overwritten(targets, members), *grid_problems(members[0], members[1:])])
 
@@ -77,6 +79,21 @@ def _missing(number: int, files: Mapping[str, Path], members: Sequence[Mapping[s
     where = f"member {number}" + (f" ({next(iter(files.values())).parent})" if files else "")
     for case_id in sorted({case_id for member in members for case_id in member} - set(files)):
         yield Problem(where, f"case {case_id!r} is missing, others have it.", "Predict it, or leave the case out.")
+
+
+def _left_without(files: Mapping[str, Path]) -> Iterator[Problem]:
+    """Label maps of nnU-Net without probabilities, where others of the member have some."""
+    lacking = [path for path in files.values() if not _beside(path).is_file()]
+    if len(lacking) < len(files) and not any(turning_reader(path.parent) for path in lacking):
+        for path in lacking:
+            what = "no probabilities (.npz) lie beside it, as beside others."
+            yield Problem(str(path), what, "Predict it again with --save_probabilities, or vote label maps.")
+
+
+def _beside(path: Path) -> Path:
+    """Where nnU-Net keeps the probabilities of a label map."""
+    ending = next((each for each in IMAGE_ENDINGS if path.name.endswith(each)), "")
+    return path.parent / f"{path.name.removesuffix(ending)}.npz"
 
 
 def _overwritten(targets: Mapping[str, Path], members: Sequence[Mapping[str, Path]]) -> Iterator[Problem]:
@@ -119,8 +136,7 @@ def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path) -> np.
 
 def _classes(path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Probabilities [c, z, y, x] and the names of their classes; nnU-Net names none in its files."""
-    ending = next((each for each in IMAGE_ENDINGS if path.name.endswith(each)), "")
-    beside = path.parent / f"{path.name.removesuffix(ending)}.npz"
+    beside = _beside(path)
     if not beside.is_file():
         probabilities, _, names = read_probabilities(path)
         return probabilities, names

@@ -44,7 +44,7 @@ def read_summary(path: Path, labels: LabelSet) -> dict[str, list[CaseScore]]:
     content = read_json(path)
     try:
         return {_case_of(entry): list(_scores(entry["metrics"], labels)) for entry in content["metric_per_case"]}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise SegVarianceError(
             f"{path} is no summary of nnU-Net v2 for the structures {', '.join(s.name for s in labels.structures)}. "
             "Score the predictions themselves: segvariance score."
@@ -69,7 +69,7 @@ def foreground_mean(scores: Iterable[Score], structures: Sequence[str], metric: 
 
 def _case_of(entry: Mapping[str, Any]) -> str:
     name = re.split(r"[\\/]", entry["prediction_file"])[-1]
-    return name.removesuffix(next(ending for ending in IMAGE_ENDINGS if name.endswith(ending)))
+    return name.removesuffix(next((ending for ending in IMAGE_ENDINGS if name.endswith(ending)), ""))
 
 
 def _scores(metrics: Mapping[str, Mapping[str, float]], labels: LabelSet) -> Iterable[CaseScore]:
@@ -78,7 +78,10 @@ def _scores(metrics: Mapping[str, Mapping[str, float]], labels: LabelSet) -> Ite
         note = note_of(bool(found["n_ref"]), bool(found["n_pred"]))
         for theirs, ours in _METRICS.items():
             absent = not found["n_ref"] and not found["n_pred"]
-            yield CaseScore(structure.name, ours, None if absent else float(found[theirs]), note)
+            value = None if absent else float(found[theirs])
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{theirs} is {value}")
+            yield CaseScore(structure.name, ours, value, note)
 
 
 def _key(structure: Structure) -> str:

@@ -16,6 +16,7 @@ from ..dataset.convert import link
 from ..dataset.image_io import read_geometry, read_label_map, read_probabilities, write_label_map
 from ..dataset.nnunet_labels import ENDINGS, READER, nnunet_description, nnunet_values, renumbered
 from ..dataset.nnunet_probabilities import write_nnunet_probabilities
+from ..ensemble.region_rules import region_probabilities
 from .description import Review
 
 REFERENCES = "references"
@@ -89,12 +90,18 @@ def _probabilities(source: Path, target: Path, label_map: Path, labels: LabelSet
         link(source, target)
     else:
         quantised, _, names = read_probabilities(source)
-        expected = len(labels.structures) if labels.has_regions else 1 + len(labels.foreground_values)
-        if len(names) != expected:
+        values, fractions = labels.foreground_values, dequantise_probabilities(quantised)
+        of_regions = labels.has_regions and names == tuple(region.name for region in labels.structures)
+        if not of_regions and len(names) != 1 + len(values):
             raise SegVarianceError(
-                f"{source} holds the classes {', '.join(names)}; nnU-Net expects {expected} for these labels. Predict again."
+                f"{source} holds the classes {', '.join(names)}; expected background and {len(values)} labels, or the regions. "
+                "Predict again."
             )
-        write_nnunet_probabilities(target, dequantise_probabilities(quantised))
+        if (
+            labels.has_regions and not of_regions
+        ):  # a network of labels among those of regions: nnU-Net knows one kind a dataset
+            fractions = region_probabilities(fractions, values, labels)
+        write_nnunet_probabilities(target, fractions)
     properties_file(target.with_suffix(".pkl"), read_geometry(label_map))
 
 

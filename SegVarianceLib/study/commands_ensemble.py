@@ -142,7 +142,7 @@ def _require_groups(review: Review) -> list[tuple[str, str, list[ReviewMember]]]
     """``groups_of``; where there are none, nothing is written."""
     if not (groups := list(groups_of(review))):
         raise SegVarianceError(
-            f"{review.title} has no case that two members predicted. Give the folders of two or more."
+            f"{review.title} has no case that two members of one configuration predicted. Give the folders of two or more."
         )
     return groups
 

@@ -128,6 +128,7 @@ def test_a_wrong_number_of_training_cases_is_told_and_stops_nothing(tmp_path):
         ({"labels": {"tumour": 1.5}}, "whole number"),
         ({"labels": {"tumour": True}}, "whole number"),
         ({"labels": {"tumour": -1}}, "whole number"),
+        ({"labels": {"tumour": ["9" * 5000]}}, "whole number"),
         ({"labels": {"one": 1, "other": 1}}, "same values"),
         ({"labels": {"tumour": [0, 1]}, "regions_class_order": [1]}, "holds the background"),
         ({"labels": {"1": "head", "2": "head"}}, "names two labels"),

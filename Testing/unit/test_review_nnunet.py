@@ -225,6 +225,39 @@ def test_probabilities_that_cannot_be_trusted_are_one_sentence(tmp_path: Path, d
         read_nnunet_probabilities(path, (30, 40, 50))
 
 
+@pytest.mark.parametrize(
+    "change", [{"prediction_file": "fold_0/anna.tif"}, {"Dice": float("nan")}, {"Dice": 7}, {"IoU": 10**400}], ids=str
+)
+def test_a_summary_with_impossible_entries_is_one_sentence(tmp_path: Path, change: dict):
+    metrics = {"n_ref": 5, "n_pred": 5, "Dice": 0.5, "IoU": 0.3} | change
+    entry = {"prediction_file": change.get("prediction_file", "anna.nii.gz"), "metrics": {"1": metrics}}
+    (tmp_path / "summary.json").write_text(json.dumps({"metric_per_case": [entry]}))
+    labels = LabelSet((Structure("organ", (1,)),))
+    if "prediction_file" in change:
+        assert list(read_summary(tmp_path / "summary.json", labels)) == ["anna.tif"]
+    else:
+        with pytest.raises(SegVarianceError, match="is no summary of nnU-Net v2"):
+            read_summary(tmp_path / "summary.json", labels)
+
+
+def test_a_dataset_name_that_leads_elsewhere_is_not_followed(trees):
+    root = trees("results")
+    for path in root.rglob("plans.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"dataset_name": str(root / "nnUNet_raw" / content["dataset_name"])}))
+    assert open_review(root / "results").title == LABELS
+
+
+def test_a_folder_of_nnunet_of_which_some_cases_lack_probabilities_is_refused_before_anything_is_written(
+    tmp_path, capsys
+):
+    folder = FIXTURES / "nnunet_2.8.1" / "nnUNet_results" / LABELS
+    members = [str(folder / "predictions_0"), str(folder / "predictions_1")]
+    assert main(["ensemble", *members, "--rule", "mean_probability", "--output", str(tmp_path / "out")]) == 2
+    assert "ben.nii.gz: no probabilities (.npz) lie beside it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 HEADER = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3, 4, 5), }"
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SegVarianceLib.core.arrays import quantise_probabilities
+from SegVarianceLib.core.arrays import dequantise_probabilities, quantise_probabilities
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.case import Case
-from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map, read_probabilities, write_label_map, write_probabilities
 from SegVarianceLib.dataset.nnunet_probabilities import write_nnunet_probabilities
 from SegVarianceLib.ensemble.probability_rules import labels_from_probabilities
 from SegVarianceLib.evaluation.evaluate import Member, score_members
@@ -107,6 +107,17 @@ def test_nnunet_averages_what_is_written_and_finds_our_labels(
         ours = mean_of_probabilities(review.members, case.id, GRID, labels).label_map
         same = np.array(order)[theirs.array] == ours
         assert same.all() if npz else same.mean() > 0.99  # ties of 8-bit sums are exact for us, rounded for nnU-Net
+
+
+def test_probabilities_of_a_network_of_labels_become_those_of_the_regions(tmp_path: Path):
+    labels = LabelSet((Structure("whole", (1, 2)), Structure("a", (1,)), Structure("b", (2,))), None, (1, 1, 2))
+    review = reviewed(tmp_path / "in", LabelSet(labels.structures[1:]), npz=False)
+    made = export_nnunet(replace(review, labels=labels), tmp_path / "out")
+    found = np.load(made.members[0] / "anna.npz")["probabilities"]
+    stored, _, _ = read_probabilities(review.members[0].probabilities["anna"])
+    fractions = dequantise_probabilities(stored)
+    whole = np.minimum(fractions[1] + fractions[2], 1)
+    np.testing.assert_allclose(found, [whole, fractions[1], fractions[2]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("labels", [PLAIN, REGIONS], ids=["labels", "regions"])
