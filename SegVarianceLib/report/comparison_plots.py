@@ -98,4 +98,6 @@ def _unsigned(scale: Scale) -> list[tuple[float, str]]:
 
 
 def _short(name: str, longest: int = _NAME_LENGTH) -> str:
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    """A long name without its middle: recipes that are compared often begin alike."""
+    begin = (longest - 1) // 3
+    return name if len(name) <= longest else f"{name[:begin]}…{name[begin + 1 - longest :]}"

@@ -54,10 +54,15 @@ def luck_sentences(study: SeedStudy) -> tuple[str, ...]:
     ratio, best = study.luck_ratio, study.best_of_many
     if ratio is None or best.kept_share is None:
         return ()
+    own = (
+        f"About {percent(best.kept_share)} of such a lead ({_kept(ratio)}) is the training's own and would show again on new cases, "
+        "the rest is the luck of these cases."
+    )
+    if ratio.high == 0:
+        own = "Seeds differ no more than the luck of these cases explains: nothing of such a lead is shown to be the training's own."
     return (
         f"The best seed leads the average seed by {amount(best.lead, study.metric, 1)}; a best of {len(study.seeds)} does so by "
-        f"{number(best.expected_lead, study.metric, 1)} on average. About {percent(best.kept_share)} of such a lead "
-        f"({_kept(ratio)}) is the training's own and would show again on new cases, the rest is the luck of these cases.",
+        f"{number(best.expected_lead, study.metric, 1)} on average. {own}",
     )
 
 

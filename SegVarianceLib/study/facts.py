@@ -8,7 +8,7 @@ from ..core.files import read_json
 from ..plan.nnunet_plan import NnunetConfiguration, NnunetTrainingPlan
 from ..plan.runs import RunRecord
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import AnyConfiguration
+from ..plan.study_plan import REGIONS, AnyConfiguration
 
 
 def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
@@ -45,9 +45,10 @@ def recipe_in_words(configuration: AnyConfiguration) -> str:
     patch = " x ".join(map(str, network.patch_zyx))
     mirrors = {0: "head-foot", 1: "front-back", 2: "left-right"}
     mirrored = " and ".join(mirrors[axis] for axis in training.mirror_axes) or "none"
+    trained_on = "; trained on regions, a sigmoid each" if configuration.trains == REGIONS else ""
     return (
         f"residual U-Net with {len(network.channels)} levels at {spacing} mm, patches of {patch} voxels, "
-        f"{training.steps} steps of {training.batch_size} patches, mirrored axes: {mirrored}"
+        f"{training.steps} steps of {training.batch_size} patches, mirrored axes: {mirrored}{trained_on}"
     )
 
 

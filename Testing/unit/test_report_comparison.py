@@ -212,3 +212,11 @@ def test_both_recipes_seeds_stand_on_one_scale() -> None:
     drawn = [places(caterpillar(study, "s0", x), "line", "x1", "mean-line")[0] for study in (full, fifth)]
     assert drawn == pytest.approx([x(full.mean), x(fifth.mean)], abs=0.01)
     assert x(fifth.lowest) > x.left and x(full.highest) < x.right
+
+
+def test_recipes_whose_long_names_begin_alike_can_be_told_apart_in_the_pictures() -> None:
+    table = table_of({"hippocampus_labels": 0.85, "hippocampus_regions": 0.8})
+    found = compare_recipes(table, ("hippocampus_labels", "hippocampus_regions"), "dice")
+    words = re.sub("<[^>]+>", " ", str(structure_forest(found.by_structure, lambda structure: "black")))
+    ends = re.findall(r"← (\S+) better|(\S+) better →", words)
+    assert len({"".join(end) for end in ends}) == 2, words

@@ -261,3 +261,11 @@ def test_a_matrix_of_a_name_that_is_no_structure_is_refused(values: np.ndarray) 
         SeedMatrix.of(cube, "liver")
     with pytest.raises(SegVarianceError, match="They hold: dice of recipe"):
         ScoreCube.of(table_of(values), "other", metric_of_column("dice"))
+
+
+def test_a_lead_of_which_nothing_can_be_shown_to_last_is_told_without_an_interval_of_nothing() -> None:
+    case = np.random.default_rng(1).normal(0, 0.05, (1, 15))
+    turned = np.array([np.roll(0.02 * np.cos(2 * np.pi * np.arange(15) / 15), 5 * s) for s in range(3)])
+    said = " ".join(findings(study_of(table_of((0.8 + case + turned)[:, :, None]), "a")))
+    assert "nothing of such a lead is shown to be the training's own" in said
+    assert "0 % to 0 %" not in said
