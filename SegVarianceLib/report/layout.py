@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ..core.words import counted
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from .markup import Markup, element, joined
 from .style import STRUCTURE_COLOURS
@@ -48,7 +49,9 @@ def grid(panels: Sequence[Markup]) -> Markup:
 def folded_grid(panels: Sequence[Markup]) -> Markup:
     """The first ``OPEN_PANELS`` side by side, the others folded."""
     rest = panels[OPEN_PANELS:]
-    return joined(grid(panels[:OPEN_PANELS]), fold(f"{len(rest)} more structures", grid(rest)) if rest else Markup())
+    return joined(
+        grid(panels[:OPEN_PANELS]), fold(counted(len(rest), "more structure"), grid(rest)) if rest else Markup()
+    )
 
 
 def fold(title: str, *content: Markup) -> Markup:

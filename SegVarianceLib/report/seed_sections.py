@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..core.words import counted
 from ..stats.ensemble_size import EnsembleCurve, enough_sentence, gain_sentence
 from ..stats.seed_study import SeedStudy
 from ..stats.tests import pairwise_tests
@@ -107,7 +108,7 @@ def _heat_maps(studies: Sequence[SeedStudy], colour_of: ColourOf) -> Markup:
         "Each column is a case, hardest on the left, each row a seed, best on top. Vertical stripes: the case matters more "
         "than the seed. A single dark cell: one training failed where others did not. Point at a cell to read it.",
         ("The colours span the 2nd to 98th percentile of the scores of that structure.",),
-        element("figure", *maps[:OPEN_PANELS], fold(f"{len(rest)} more structures", *rest) if rest else Markup()),
+        element("figure", *maps[:OPEN_PANELS], fold(counted(len(rest), "more structure"), *rest) if rest else Markup()),
     )
 
 

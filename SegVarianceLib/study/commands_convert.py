@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
+from ..core.words import counted
 from ..dataset.convert import to_msd, to_nnunet
 from ..dataset.dataset_json import open_dataset
 from ..dataset.nnunet_labels import nnunet_values
@@ -28,7 +29,7 @@ def convert(arguments: Namespace) -> int:
     if changed and arguments.to == "nnunet":
         pairs = ", ".join(f"{value} is {number}" for value, number in changed.items())
         out.print(f"Label values are counted up without gaps, as nnU-Net wants them: {pairs}.", markup=False)
-    out.print(f"{len(dataset.cases)} cases: {made}", markup=False)
+    out.print(f"{counted(len(dataset.cases), 'case')}: {made}", markup=False)
     return 0
 
 
@@ -38,7 +39,9 @@ def _export(source: Path, output: Path, to: str) -> int:
     review = open_review(source)
     with progress_bar() as progress:
         made = export_nnunet(review, output, lambda done, of: progress("Members", done, of))
-    out.print(f"{len(made.members)} members and {len(made.ensembles)} ensembles: {output}", markup=False)
+    out.print(
+        f"{counted(len(made.members), 'member')} and {counted(len(made.ensembles), 'ensemble')}: {output}", markup=False
+    )
     if made.references is not None:
         first = (*made.members, *made.ensembles)[0]
         out.print(

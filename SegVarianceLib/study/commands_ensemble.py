@@ -15,6 +15,7 @@ from rich.table import Table
 from ..core.errors import SegVarianceError
 from ..core.files import write_json, write_text
 from ..core.labels import LabelSet
+from ..core.words import counted
 from ..dataset.dataset_json import open_dataset
 from ..dataset.image_io import write_map
 from ..ensemble.folders import ensemble_folders
@@ -75,7 +76,10 @@ def ensemble(arguments: Namespace) -> int:
     facts = RULES.facts(arguments.rule)
     made = {"rule": facts.id, "description": facts.citation, "members": arguments.folders, "weights": arguments.weights}
     write_json(output / "ensemble.json", made)
-    out.print(f"{len(written)} cases, {facts.title.lower()} of {len(members)} members: {output}", markup=False)
+    out.print(
+        f"{counted(len(written), 'case')}, {facts.title.lower()} of {counted(len(members), 'member')}: {output}",
+        markup=False,
+    )
     return 0
 
 
@@ -104,7 +108,7 @@ def rules(arguments: Namespace) -> int:
     _write(output / "k_of_n.csv", of_case + KOfN._fields, ((*k, *row) for k, _, _, n in found for row in n))
     for configuration in dict.fromkeys(key[0] for key, _, _, _ in found):
         mine = [entry for entry in found if entry[0][0] == configuration]
-        out.print(f"\n{configuration}, {len(mine)} cases", style="bold", markup=False)
+        out.print(f"\n{configuration}, {counted(len(mine), 'case')}", style="bold", markup=False)
         out.print(_difference_table([row for _, rows, _, _ in mine for row in rows]))
         out.print(_influence_table([row for _, _, rows, _ in mine for row in rows], arguments.influence_of))
     out.print(f"\nTables and maps (how many further labels the rules give at a voxel): {output}", markup=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core.errors import SegVarianceError
 from ..core.labels import LabelSet, Structure
 from ..core.machine import usable_cores
+from ..core.words import counted
 from ..dataset.dataset_json import open_dataset
 from ..dataset.image_io import (
     IMAGE_ENDINGS,
@@ -64,7 +65,7 @@ def predict(arguments: Namespace) -> int:
     output = Path(arguments.output)
     with progress_bar() as progress:
         for done, (case_id, images) in enumerate(cases.items()):
-            progress(f"Predicting with {len(weights)} members", done, len(cases))
+            progress(f"Predicting with {counted(len(weights), 'member')}", done, len(cases))
             volume = read_image(images)
             prediction = predictor.predict(volume, arguments.probabilities or rebuild is not None)
             ending = next(end for end in (".nii.gz", ".nii", ".nrrd", ".mha") if images[0].name.endswith(end))
@@ -80,7 +81,7 @@ def predict(arguments: Namespace) -> int:
             if prediction.probabilities is not None and arguments.probabilities:
                 path, names = output / "probabilities" / f"{case_id}.nrrd", predictor.facts.class_names
                 write_probabilities(path, prediction.probabilities, volume.geometry, names, like=images[0])
-    out.print(f"{len(cases)} cases predicted by {len(weights)} members: {output}", markup=False)
+    out.print(f"{counted(len(cases), 'case')} predicted by {counted(len(weights), 'member')}: {output}", markup=False)
     return 0
 
 
@@ -99,7 +100,7 @@ def clean(arguments: Namespace) -> int:
     components = [component for found in removed.values() for component in found]
     volume_ml = sum(component.volume_ml for component in components)
     out.print(
-        f"{len(files)} cases: {len(components)} components of {volume_ml:.3f} ml in all removed; {arguments.output}/removed.csv lists them",
+        f"{counted(len(files), 'case')}: {counted(len(components), 'component')} of {volume_ml:.3f} ml in all removed; {arguments.output}/removed.csv lists them",
         markup=False,
     )
     return 0
@@ -133,7 +134,10 @@ def score(arguments: Namespace) -> int:
     _require_groups(arguments, patients, cases)
     ScoreTable(scores, patients).write(Path(arguments.output))
     members = {(found.configuration, found.member) for found in scores}
-    out.print(f"{len(members)} members on {len(cases)} cases, {len(scores)} scores: {arguments.output}", markup=False)
+    out.print(
+        f"{counted(len(members), 'member')} on {counted(len(cases), 'case')}, {counted(len(scores), 'score')}: {arguments.output}",
+        markup=False,
+    )
     return 0
 
 

@@ -10,6 +10,7 @@ from ..core.errors import SegVarianceError
 from ..core.files import read_json
 from ..core.machine import usable_cores
 from ..core.records import from_json
+from ..core.words import counted
 from ..dataset.image_io import read_case_images
 from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.runs import Run, RunRecord
@@ -50,9 +51,9 @@ def predict(arguments: Namespace) -> bool:
         raise SegVarianceError(f"{arguments.images} holds no images.")
     threads = arguments.threads or usable_cores()
     with progress_bar() as progress:
-        say = partial(progress, f"Predicting with {len(runs)} members")
+        say = partial(progress, f"Predicting with {counted(len(runs), 'member')}")
         predict_with(study, runs, cases, output, arguments.probabilities, arguments.device, threads, say)
-    out.print(f"{len(cases)} cases predicted by {len(runs)} members: {output}", markup=False)
+    out.print(f"{counted(len(cases), 'case')} predicted by {counted(len(runs), 'member')}: {output}", markup=False)
     return True
 
 
