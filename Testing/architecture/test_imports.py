@@ -21,6 +21,7 @@ LIGHT, HEAVY = ORDER[: ORDER.index("scene")], ORDER[ORDER.index("model") :]
 NEVER = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "pandas", "matplotlib", "plotly"}
 NOT_IN_LIGHT = NEVER | {"torch", "monai", "safetensors"}
 NOT_IN_SCENE = NOT_IN_LIGHT - {"slicer", "vtk"}
+SLICER_HAS = {"numpy", "scipy", "SimpleITK", "SegVarianceLib", "SegVarianceSlicer"}
 MOST_LINES = 350
 
 SOURCES = sorted(LIBRARY.rglob("*.py"))
@@ -111,6 +112,28 @@ def test_a_fresh_interpreter_loads_nothing_forbidden(packages, forbidden):
     loaded = set(done.stdout.split())
     assert set(names) <= loaded
     assert not forbidden & loaded
+
+
+def test_the_review_half_loads_where_python_has_nothing_but_numpy_scipy_and_simpleitk():
+    """As in Slicer, whose own Python gets nothing installed: all else that is not Python's own cannot be imported."""
+    slicer_side = ROOT / "SegVariance" / "SegVarianceSlicer"
+    presenters = [f"SegVarianceSlicer.{path.stem}" for path in slicer_side.glob("[a-z]*.py")]
+    of_slicer = {"SegVarianceSlicer.self_test", "SegVarianceSlicer.review_scene"}  # these two name the scene
+    names = [name for package in LIGHT for name in modules_of(package)] + sorted({*presenters} - of_slicer)
+    script = f"""
+import importlib, sys
+class NothingElse:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        own = top in sys.stdlib_module_names or top.startswith("_sysconfigdata")
+        if not own and top not in {SLICER_HAS!r}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NothingElse())
+sys.path[:0] = [{str(ROOT)!r}, {str(slicer_side.parent)!r}]
+for name in {names!r}: importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_is_packaged_as_testing():
