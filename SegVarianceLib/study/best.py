@@ -15,8 +15,10 @@ from ..ensemble.rules import RULES
 from ..ensemble.subsets import Group, subset_configuration
 from ..evaluation.evaluate import Member, score_members
 from ..evaluation.score_table import ScoreTable
+from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
+from ..plan.study_plan import LABELS, REGIONS
 from ..stats.best_configuration import Candidate
 from ..stats.score_cube import ScoreCube, metric_of_column
 from ..stats.seed_matrix import matched
@@ -50,6 +52,18 @@ class Source:
             for fold, cases in enumerate(self.study.folds)
             for case_id in cases.held_out
         }
+
+    @property
+    def of_nnunet(self) -> bool:
+        return isinstance(self.study.plan.configuration(self.name), NnunetConfiguration)
+
+    @property
+    def trains(self) -> str:
+        """What its networks draw; nnU-Net's draw regions where there are any."""
+        configuration = self.study.plan.configuration(self.name)
+        if isinstance(configuration, NnunetConfiguration):
+            return REGIONS if self.study.labels.has_regions else LABELS
+        return configuration.trains
 
     def training(self, seed: int) -> str:
         return f"{self.name}/seed_{seed}"
@@ -108,8 +122,9 @@ def make_candidates(sources: Sequence[Source], folder: Path, progress: Progress)
     for source in sources:
         for group, rows in _groups(source, rule).items():
             found[group] = rows
-    sets = [*combinations(sources, 2), *([tuple(sources)] if len(sources) > 2 else [])]
-    for some in sets:
+    for some in _sets(sources):
+        if reads == "probabilities" and some in mixed_sets(sources):
+            continue
         name = safe_name("+".join(source.name for source in some), "name of an ensemble")
         seeds_of = [source.study.plan.seeds for source in some]
         votes = [list(zip(some, seeds, strict=True)) for seeds in zip(*seeds_of, strict=False)]
@@ -121,6 +136,11 @@ def make_candidates(sources: Sequence[Source], folder: Path, progress: Progress)
             all_name = f"{name}_all"
             found[all_name] = (_combined(rule, reads, everything, folder / all_name, progress),)
     return found
+
+
+def mixed_sets(sources: Sequence[Source]) -> tuple[tuple[Source, ...], ...]:
+    """Pairs, or the whole set, of networks of labels and networks of regions, whose probabilities have no mean."""
+    return tuple(some for some in _sets(sources) if len({source.trains for source in some}) > 1)
 
 
 def score_candidates(candidates: Mapping[str, Sequence[Row]], study: StudyFolder, progress: Progress) -> ScoreTable:
@@ -167,6 +187,11 @@ def recipe_members(sources: Sequence[Source], trainings: frozenset[str]) -> tupl
         for fold in range(len(source.study.folds))
         for run in [Run(source.name, fold, seed)]
     )
+
+
+def _sets(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
+    """Each pair, and all together where there are more than two."""
+    return [*combinations(sources, 2), *([tuple(sources)] if len(sources) > 2 else [])]
 
 
 def _groups(source: Source, rule: str) -> dict[str, tuple[Row, ...]]:

@@ -101,7 +101,8 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults behind each help, but none where there is none."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
+        none = action.default is None or action.default is False or action.default == []
+        return action.help if none else super()._get_help_string(action)
 
 
 def _command(
@@ -233,7 +234,9 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
 
     uncertainty = _command(commands, "uncertainty", commands_ensemble.uncertainty)
     _add_members(uncertainty)
-    uncertainty.add_argument("--output", default=None, help="folder for maps and uncertainty.csv (default: the study)")
+    uncertainty.add_argument(
+        "--output", default=None, help="folder for maps and uncertainty.csv (default: the study, else uncertainty)"
+    )
 
     clean = _command(commands, "clean", commands_folders.clean)
     clean.add_argument("folder", help="folder of label maps")

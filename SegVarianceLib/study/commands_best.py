@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from ..core.errors import SegVarianceError
 from ..core.files import write_json
+from ..core.words import counted
 from ..ensemble.clean_up_recipe import CleanUpRecipe
 from ..ensemble.ensemble_recipe import EnsembleRecipe
 from ..plan.study_folder import StudyFolder
@@ -19,7 +21,16 @@ from ..stats.best_configuration import BestConfiguration, best_configuration
 from ..stats.best_words import best_sentences
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from ..stats.verdict import number, percent
-from .best import judged_candidates, make_candidates, recipe_members, rule_for, score_candidates, sources_of
+from .best import (
+    Source,
+    judged_candidates,
+    make_candidates,
+    mixed_sets,
+    recipe_members,
+    rule_for,
+    score_candidates,
+    sources_of,
+)
 from .terminal import out, print_json, progress_bar
 
 
@@ -65,9 +76,8 @@ def best(arguments: Namespace) -> int:
     recipe = EnsembleRecipe.of(chosen, [study.root.name for study in studies], members, rule, clean_up, sentences[0])
     recipe.write(output / "ensemble_recipe.json")
     command = ["segvariance", "predict", *arguments.studies, "--recipe", str(output / "ensemble_recipe.json")]
-    # Of label maps alone ``predict`` makes no vote: its members' predictions are put together by ``ensemble``.
-    averages = rule == "mean_probability"
-    predict = f"{shlex.join(command)} --images IMAGES --output PREDICTIONS" if averages else ""
+    cannot = _why_not_predicted(sources, rule)
+    predict = "" if cannot else f"{shlex.join(command)} --images IMAGES --output PREDICTIONS"
     write_json(output / "best_configuration.json", found.to_json() | {"chosen": chosen, "predict": predict})
     if arguments.json:
         print_json(found.to_json() | {"chosen": chosen, "predict": predict})
@@ -75,20 +85,30 @@ def best(arguments: Namespace) -> int:
     _print(found)
     for sentence in sentences:
         out.print(f"  - {sentence}", markup=False)
-    out.print(
-        f"  Scores are held-out: each case by the fold that never saw it. The recipe of {chosen} takes all folds of "
-        f"{', '.join(sorted(trainings))}, {len(members)} networks: such a fold ensemble cannot be scored on these cases, since its "
-        "other folds have trained on them.",
-        markup=False,
-    )
-    out.print(
-        f"Predict new cases with: {predict}"
-        if averages
-        else f"Not all studies kept probabilities, so this was scored by {rule}: predict new cases with each training of the recipe, "
-        f"then segvariance ensemble FOLDERS --rule {rule}",
-        markup=False,
-    )
+    taken_in = f"{counted(len(trainings), 'training')}, {counted(len(members), 'network')}"
+    if len(studies[0].folds) > 1:
+        out.print(
+            f"  Scores are held-out: each case by the fold that never saw it. The recipe of {chosen} takes all folds of {taken_in}: "
+            "such a fold ensemble cannot be scored on these cases, since its other folds have trained on them.",
+            markup=False,
+        )
+    else:
+        out.print(f"  The recipe of {chosen} takes {taken_in}.", markup=False)
+    if rule == "mean_probability" and (mixed := mixed_sets(sources)):
+        names = ", ".join("+".join(source.name for source in some) for some in mixed)
+        out.print(f"  Left out: {names}; networks of labels and of regions have no mean probability.", markup=False)
+    out.print(cannot or f"Predict new cases with: {predict}", markup=False)
     return 0
+
+
+def _why_not_predicted(sources: Sequence[Source], rule: str) -> str:
+    """Why ``predict --recipe`` takes no recipe of these, and what to do instead; empty where it does."""
+    each = "predict new cases with each training of the recipe, then: segvariance ensemble FOLDERS --rule"
+    if rule != "mean_probability":
+        return f"Not all studies kept probabilities, so this was scored by {rule}: {each} {rule}"
+    if any(source.of_nnunet for source in sources):
+        return f"Networks of nnU-Net predict in its own Python, not from a recipe: {each} {rule}"
+    return ""
 
 
 def _print(found: BestConfiguration) -> None:

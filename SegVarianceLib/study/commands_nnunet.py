@@ -38,6 +38,10 @@ def predict(arguments: Namespace) -> bool:
         raise SegVarianceError(
             "Runs of nnU-Net predict together with runs of the same study only. Ensemble the label maps."
         )
+    if arguments.recipe is not None:
+        raise SegVarianceError(
+            "Networks of nnU-Net do not predict from a recipe. Give the run folders of its members instead, then clean."
+        )
     if arguments.regions is not None:
         raise SegVarianceError(
             "nnU-Net paints regions by itself. Keep probabilities (--probabilities), open them in the module or with segvariance "

@@ -70,6 +70,9 @@ def regions(arguments: Namespace) -> int:
     if review is not None:
         review.require_sound()
         _rebuild(review, labels, arguments)
+    elif arguments.output is not None:
+        recipe = RegionRecipe(labels, arguments.rule).with_thresholds(_thresholds(arguments.threshold, labels))
+        _write(Path(arguments.output), recipe, {})
     return 0
 
 
@@ -166,8 +169,8 @@ def _thresholds(given: list[str], labels: LabelSet) -> dict[str, float]:
             thresholds[name] = float(number)
         except ValueError:
             equals = ""
-        if not equals or name not in names:
+        if not equals or name not in names or not 0 <= thresholds[name] <= 1:
             raise SegVarianceError(
-                f"--threshold {each!r} is not understood. Expected REGION=0.4 with one of {', '.join(names)}."
+                f"--threshold {each!r} is not understood. Expected REGION=0.4, from 0 to 1, with one of {', '.join(names)}."
             )
     return thresholds

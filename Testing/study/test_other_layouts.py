@@ -89,6 +89,14 @@ def test_labels_and_regions_are_trained_side_by_side_and_the_ignore_label_is_nei
     compared = segvariance("compare", root)
     assert compared.returncode == 0 and "default_regions" in compared.stdout, compared.stderr
 
+    written = segvariance("convert", root, tmp_path / "nnunet")
+    assert written.returncode == 0, written.stderr
+    for recipe in ("default_labels", "default_regions"):
+        (path, *_) = sorted((tmp_path / "nnunet" / recipe / "seed_0").glob("*.npz"))
+        assert len(np.load(path)["probabilities"]) == 3, "regions, as nnU-Net has them"
+    best = segvariance("best", root, "--output", tmp_path / "best")
+    assert "share 2 scored case(s)" in best.stderr, "labels and regions are judged, their pair is not made"
+
     run, case_id = study.runs[0], study.folds[0].held_out[0]
     found, reference = (
         read_label_map(path).array for path in (study.prediction(run, case_id), study.reference(case_id))

@@ -156,6 +156,14 @@ def test_definitions_alone_are_described_and_a_damaging_order_is_a_problem(tmp_p
     assert "label 2 comes back as 1" in capsys.readouterr().out
 
 
+def test_regions_alone_are_written_as_a_recipe_with_their_thresholds(tmp_path, capsys):
+    told = ["regions", "--regions", TEXT, "--rule", "nested", "--output", str(tmp_path / "out"), "--threshold"]
+    assert main([*told, "core=0.2"]) == 0
+    assert RegionRecipe.read(tmp_path / "out" / "regions.json") == RegionRecipe(LABELS, "nested", (0.5, 0.2))
+    assert main([*told, "core=7"]) == 2
+    assert "from 0 to 1" in capsys.readouterr().err
+
+
 def test_predictions_without_regions_are_refused(folder, capsys):
     assert main(["regions", *members(folder)]) == 2
     assert "Say them" in capsys.readouterr().err
