@@ -144,7 +144,10 @@ class CleanUpTrials:
                     base = apply_steps(steps, read.array, self.labels.structures, volume).label_map
                     for row, at in enumerate(wanted):
                         cleaned = apply_steps(then[at], base, self.labels.structures, volume).label_map
-                        found[row, member, case] = dice_of(cleaned, reference, self.labels)
+                        try:
+                            found[row, member, case] = dice_of(cleaned, reference, self.labels)
+                        except SegVarianceError as error:
+                            raise SegVarianceError(f"{files[case_id]}: {error}") from None
                 if self._progress is not None:
                     self._progress(case + 1, len(self.cases))
             for row, at in enumerate(wanted):

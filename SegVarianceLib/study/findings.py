@@ -31,7 +31,7 @@ def print_statistics(found: StudyStatistics, by_structure: bool = False) -> None
             sentences = [*findings(study), *_of_ensembles(curves.get(study.configuration))]
             for sentence in sentences:
                 out.print(f"  - {sentence}", markup=False)
-    for sentence in found.studies.not_studied:
+    for sentence in dict.fromkeys(found.studies.not_studied):
         out.print(f"  Not studied: {sentence}", markup=False, style="dim")
 
 

@@ -126,6 +126,9 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     write_label_map(tmp_path / "x.nii.gz", organ_and_lesion(), replace(GRID, origin_mm=(0.0, 0.0, 1.0)))
     with pytest.raises(ProblemsFound, match="does not lie where"):
         CleanUpTrials([{"case_0": tmp_path / "x.nii.gz"}], {"case_0": path}, TWO)
+    write_label_map(tmp_path / "nine.nii.gz", np.full_like(organ_and_lesion(), 9), GRID)
+    with pytest.raises(SegVarianceError, match=r"nine\.nii\.gz: .*label values \[9\]"):
+        CleanUpTrials([{"case_0": tmp_path / "nine.nii.gz"}], {"case_0": path}, TWO).dice()
 
 
 CHILD = """
