@@ -74,10 +74,15 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def _differing_names(option: Any, value: Any) -> int:
-    """How many fields a dataclass and a value do not share, which tells the dataclasses of a union apart."""
+    """How many fields of a value a dataclass does not know, or does not find in it and needs; tells those of a union apart.
+
+    Fields with a default count for nothing: a file from before they were there is still of its kind.
+    """
     if not is_dataclass(option) or not isinstance(value, dict):
         return 0
-    return len(value.keys() ^ {field.name for field in fields(option)})
+    known = {field.name for field in fields(option)}
+    needed = {field.name for field in fields(option) if field.default is MISSING}
+    return len(value.keys() - known) + len(needed - value.keys())
 
 
 def _tuple(arguments: tuple, value: Any, where: str) -> tuple:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ def to_nnunet(dataset: Dataset, folder: Path, progress: Progress | None = None) 
     """
     _require_whole(dataset)
     target = _target(folder, "Dataset", 3, dataset)
+    with whole_or_nothing(target):
+        _write_nnunet(dataset, target, progress)
+    return target
+
+
+def _write_nnunet(dataset: Dataset, target: Path, progress: Progress | None) -> None:
     ending = dataset.file_ending if dataset.file_ending in ENDINGS else _MSD_ENDING
     values = nnunet_values(dataset.labels)
     tests = dict(_test_images(dataset))
@@ -57,7 +64,6 @@ def to_nnunet(dataset: Dataset, folder: Path, progress: Progress | None = None) 
             progress(done, len(dataset.cases) + len(tests))
     content = nnunet_description(dataset.labels, dataset.channels, len(dataset.cases), ending)
     write_json(target / "dataset.json", {"name": dataset.name, **content})
-    return target
 
 
 def to_msd(dataset: Dataset, folder: Path, progress: Progress | None = None) -> Path:
@@ -71,6 +77,12 @@ def to_msd(dataset: Dataset, folder: Path, progress: Progress | None = None) -> 
     """
     _require_whole(dataset)
     target = _target(folder, "Task", 2, dataset)
+    with whole_or_nothing(target):
+        _write_msd(dataset, target, progress)
+    return target
+
+
+def _write_msd(dataset: Dataset, target: Path, progress: Progress | None) -> None:
     tests = dict(_test_images(dataset))
     for done, case in enumerate(dataset.cases, start=1):
         _one_file(case.images, target / "imagesTr" / f"{case.id}{_MSD_ENDING}")
@@ -83,7 +95,16 @@ def to_msd(dataset: Dataset, folder: Path, progress: Progress | None = None) -> 
         if progress is not None:
             progress(done, len(dataset.cases) + len(tests))
     write_json(target / "dataset.json", _msd_description(dataset, list(tests)))
-    return target
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[None]:
+    """For a folder that is empty or not there: what was written into it goes where writing fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def link(source: Path, target: Path) -> None:

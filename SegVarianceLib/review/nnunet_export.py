@@ -12,7 +12,7 @@ from ..core.errors import SegVarianceError
 from ..core.files import path_inside, safe_name, write_beside_and_rename, write_json
 from ..core.geometry import Geometry
 from ..core.labels import LabelSet
-from ..dataset.convert import link
+from ..dataset.convert import link, whole_or_nothing
 from ..dataset.image_io import read_geometry, read_label_map, read_probabilities, write_label_map
 from ..dataset.nnunet_labels import ENDINGS, READER, nnunet_description, nnunet_values, renumbered
 from ..dataset.nnunet_probabilities import write_nnunet_probabilities
@@ -43,6 +43,11 @@ def export_nnunet(review: Review, folder: Path, progress: Callable[[int, int], o
     review.require_sound()
     if folder.exists() and any(folder.iterdir()):
         raise SegVarianceError(f"{folder} is not empty. Give another folder, or empty it.")
+    with whole_or_nothing(folder):
+        return _write(review, folder, progress)
+
+
+def _write(review: Review, folder: Path, progress: Callable[[int, int], object] | None) -> Exported:
     ending = _ending(review)
     layers = [*review.members, *review.ensembles]
     made = []

@@ -110,3 +110,27 @@ def test_a_field_that_was_added_later_is_its_default_in_an_older_file():
     assert from_json(Grown, {"name": "a", "added": False}, "here") == Grown("a", False)
     with pytest.raises(SegVarianceError, match="here, added: expected bool"):
         from_json(Grown, {"name": "a", "added": "yes"}, "here")
+
+
+@dataclass(frozen=True)
+class Old:
+    name: str
+    network: int
+    later: int = 0
+    latest: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True)
+class Other:
+    name: str
+
+
+@dataclass(frozen=True)
+class Either:
+    recipe: Old | Other
+
+
+def test_an_older_file_of_a_union_is_of_its_own_kind_however_many_fields_were_added_since():
+    assert from_json(Either, {"recipe": {"name": "a", "network": 1}}, "x") == Either(Old("a", 1))
+    assert from_json(Either, {"recipe": {"name": "a"}}, "x") == Either(Other("a"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,21 @@ def test_an_incomplete_dataset_is_not_converted(tmp_path: Path):
     (tmp_path / "raw" / "labelsTr" / "ben.nii.gz").unlink()
     with pytest.raises(SegVarianceError, match="has no label file"):
         to_nnunet(open_dataset(dataset.folder), tmp_path / "out")
+
+
+@pytest.mark.parametrize("way", [to_nnunet, to_msd])
+def test_a_file_that_cannot_be_read_leaves_nothing_half_written(tmp_path: Path, way: Callable):
+    dataset = nnunet(tmp_path / "raw", channels=2)
+    stopped = dataset.cases[-1].id
+
+    def stop(done: int, of: int) -> None:
+        if done == len(dataset.cases):
+            raise SegVarianceError(f"{stopped} cannot be read")
+
+    with pytest.raises(SegVarianceError, match="cannot be read"):
+        way(dataset, tmp_path / "out", stop)
+    assert not any((tmp_path / "out").rglob("*")), "so that the same command can be given again"
+    way(dataset, tmp_path / "out")
 
 
 def test_an_image_with_another_number_of_channels_is_one_sentence(tmp_path: Path):
