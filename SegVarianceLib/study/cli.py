@@ -101,8 +101,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults behind each help, but none where there is none."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        none = action.default is None or action.default is False or action.default == []
-        return action.help if none else super()._get_help_string(action)
+        return super()._get_help_string(action) if action.default or type(action.default) is int else action.help
 
 
 def _command(
@@ -234,9 +233,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
 
     uncertainty = _command(commands, "uncertainty", commands_ensemble.uncertainty)
     _add_members(uncertainty)
-    uncertainty.add_argument(
-        "--output", default=None, help="folder for maps and uncertainty.csv (default: the study, else uncertainty)"
-    )
+    uncertainty.add_argument("--output", default=None, help="folder for maps and numbers (default: study, or uncertainty)")
 
     clean = _command(commands, "clean", commands_folders.clean)
     clean.add_argument("folder", help="folder of label maps")
