@@ -233,7 +233,7 @@ def _folder_commands(commands: argparse._SubParsersAction) -> None:
 
     uncertainty = _command(commands, "uncertainty", commands_ensemble.uncertainty)
     _add_members(uncertainty)
-    uncertainty.add_argument("--output", default=None, help="folder for maps and numbers (default: study, or uncertainty)")
+    uncertainty.add_argument("--output", default=None, help="for maps and numbers (default: the study, or uncertainty)")
 
     clean = _command(commands, "clean", commands_folders.clean)
     clean.add_argument("folder", help="folder of label maps")
