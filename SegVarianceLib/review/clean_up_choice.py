@@ -63,11 +63,17 @@ def held_out_of_study(study: StudyFolder, configuration: str, ensemble: str | No
     """The held-out predictions of a configuration's seeds, or those of an ensemble of all seeds.
 
     Raises:
-        SegVarianceError: a prediction is not there yet.
+        SegVarianceError: there is no such ensemble, or a prediction is not there yet.
     """
     cases = study.held_out_cases
     if ensemble:
         folder = study.ensemble(configuration, ensemble)
+        if not folder.is_dir():
+            beside = study.ensemble(configuration, "")
+            there = sorted(path.name for path in beside.glob("*") if path.is_dir())
+            raise SegVarianceError(
+                f"{study.root} has no ensemble {ensemble!r} of {configuration}. It has: {', '.join(there) or 'none yet'}."
+            )
         members = [{case_id: folder / f"{case_id}{study.dataset.file_ending}" for case_id in cases}]
         what = f"{study.plan.title}: {configuration}, ensemble {ensemble}"
     else:

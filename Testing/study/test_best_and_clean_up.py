@@ -33,6 +33,8 @@ def test_a_clean_up_is_chosen_on_a_study_and_cleans_new_cases_and_the_best_of_tw
     roots = [study.root for study in two]
     chosen = segvariance("choose-clean-up", roots[0], "--output", tmp_path / "clean_up.json", "--json")
     assert chosen.returncode == 0, chosen.stderr
+    unknown = segvariance("choose-clean-up", roots[0], "--ensemble", "median", "--output", tmp_path / "none.json")
+    assert unknown.returncode == 2 and "no ensemble 'median' of long. It has: majority" in unknown.stderr
     recipe = CleanUpRecipe.read(tmp_path / "clean_up.json")
     assert recipe.chosen_on.predictions == 2 and recipe.chosen_on.cases == 8
 
