@@ -80,6 +80,7 @@ class Builtin:
             wall_s=round(time.perf_counter() - started[0], 2),
             cpu_s=round(time.process_time() - started[1], 2),
             peak_memory_mib=peak_memory_mib(),
+            started_from=_source_of(study, run),
         )
         write_json(study.record_path(run), to_json(record))
         study.checkpoint(run).unlink(missing_ok=True)
@@ -96,12 +97,12 @@ class Builtin:
         should_stop: Callable[[], bool],
     ) -> bool:
         report("run_message", message="Reading cases")
-        if not _prepare(study, run, configuration, report, should_stop):
+        if not _prepare(study, configuration, report, should_stop):
             return False
-        training = study.folds[run.fold].training
+        training = study.fold_of(run).training
         classes = len(class_values(study.labels))
         jobs = jobs_at_once(device.threads, device.kind)
-        cases = read_cache(study.cache(run.configuration), training, classes, jobs)
+        cases = read_cache(_cache(study, configuration), training, classes, jobs)
         trainer = _trainer(cases, configuration, study.labels, run.seed, device)
         path = study.checkpoint(run)
         if not trainer.resume(path, key):
@@ -142,8 +143,15 @@ def _start_from(trainer: Trainer, study: StudyFolder, run: Run, rules: FineTunin
     Raises:
         SegVarianceError: the file holds no such weights, others than when the study was planned, or none that fit.
     """
-    path = Path(rules.weights)
-    if sha256_of_file(weights_file(path)) != rules.sha256:
+    source = study.started_from(run)
+    if source and not study.is_done(source):
+        raise SegVarianceError(
+            f"{source} is not pretrained as the plan says. Run the study: segvariance run {study.root}"
+        )
+    path, sha256 = Path(rules.weights), rules.sha256
+    if source:
+        path, sha256 = study.weights(source), study.record(source).weights_sha256
+    if sha256_of_file(weights_file(path)) != sha256:
         raise SegVarianceError(
             f"{path} holds other weights than when the study was planned. Restore the file or plan anew."
         )
@@ -154,13 +162,26 @@ def _start_from(trainer: Trainer, study: StudyFolder, run: Run, rules: FineTunin
     report("run_message", message=f"Weights of {path.name}: {given.sentence}")
 
 
-def _prepare(
-    study: StudyFolder, run: Run, configuration: Configuration, report: Report, should_stop: Callable[[], bool]
-) -> bool:
+def _source_of(study: StudyFolder, run: Run) -> tuple[str, str] | None:
+    """Folder and digest of the weights of the study's own pretraining that a run went on from."""
+    if (source := study.started_from(run)) is None:
+        return None
+    return study.run_folder(source).relative_to(study.root).as_posix(), study.record(source).weights_sha256
+
+
+def _cache(study: StudyFolder, configuration: Configuration) -> Path:
+    """One for all configurations that see the same: that of the first."""
+    for each in study.plan.configurations:
+        if isinstance(each, Configuration) and each.preprocessing == configuration.preprocessing:
+            return study.cache(each.name)
+    return study.cache(configuration.name)
+
+
+def _prepare(study: StudyFolder, configuration: Configuration, report: Report, should_stop: Callable[[], bool]) -> bool:
     """Make the shared cache; the first run does it while the others wait."""
-    folder = study.cache(run.configuration)
+    folder = _cache(study, configuration)
     folder.mkdir(parents=True, exist_ok=True)
-    cases = [study.case(case_id) for case_id in study.dataset.images]
+    cases = [study.case(case_id) for case_id in sorted({case_id for fold in study.folds for case_id in fold.training})]
 
     def prepared(done: int, of: int) -> None:
         report("run_message", message=f"Preparing case {done} of {of}")

@@ -15,6 +15,7 @@ from ..model.device import Device
 from ..plan.pretraining_plan import PretrainingPlan
 from ..training.patches import TrainingCase
 from ..training.pretraining import PRETRAINING, Source
+from ..training.task import Task
 from ..training.trainer import Trainer
 from .backend import Report
 from .training_loop import train_to_end
@@ -54,8 +55,7 @@ def pretrain(
     Raises:
         SegVarianceError: an unknown task or setting, or a source that the task cannot learn from.
     """
-    source = Source(cases, plan.network, plan.training, regions, case_classes)
-    task = PRETRAINING.function(plan.task)(source, **PRETRAINING.settings(plan.task, plan.settings))
+    task = pretraining_task(plan, cases, regions, case_classes)
     trainer = Trainer(task, plan.training, seed, device)
     classes = dict(sorted((case_classes or {}).items()))
     made_from = [inputs, to_json(plan), classes, to_json(regions), seed, trainer.device.facts(), __version__]
@@ -70,6 +70,17 @@ def pretrain(
     checkpoint.save(weights, trainer.weights(), to_json(PretrainedFacts(_SCHEMA, plan, seed, key)))
     state.unlink(missing_ok=True)
     return True
+
+
+def pretraining_task(
+    plan: PretrainingPlan,
+    cases: list[TrainingCase],
+    regions: Sequence[Sequence[int]] | None = None,
+    case_classes: Mapping[str, str] | None = None,
+) -> Task:
+    """The planned task on these cases; raises as ``pretrain`` does."""
+    source = Source(cases, plan.network, plan.training, regions, case_classes)
+    return PRETRAINING.function(plan.task)(source, **PRETRAINING.settings(plan.task, plan.settings))
 
 
 def _key_of(weights: Path) -> str | None:

@@ -23,21 +23,27 @@ class FineTuning:
     """Weights from elsewhere, which of them are taken, and how they are trained on.
 
     ``weights`` is the file or bundle, of which ``sha256`` is the digest of the file that holds the weights: other weights are
-    another recipe, the same ones at another place are not. ``name_map`` names for tensors of our network those of the source,
+    another recipe, the same ones at another place are not. Or ``pretraining`` names one of the study itself: seed s starts from
+    its seed number s modulo how many it has. ``name_map`` names for tensors of our network those of the source,
     where their names differ. The encoder stands still, batch norm statistics included, for the first ``frozen_share`` of the
     steps. Each stage learns ``rate_decay`` times as fast as the next one nearer to the output (Howard and Ruder 2018, ULMFiT).
     """
 
-    weights: str
-    sha256: str
+    weights: str = ""
+    sha256: str = ""
     part: str = ALL
     channels: str = MEAN
     inflation: str = NO_INFLATION
     name_map: dict[str, str] | None = None
     frozen_share: float = 0.0
     rate_decay: float = 1.0
+    pretraining: str | None = None
 
     def __post_init__(self) -> None:
+        if bool(self.weights) == bool(self.pretraining):
+            raise ValueError(
+                f"expected either weights or a pretraining, found {self.weights!r} and {self.pretraining!r}."
+            )
         for what, found, known in (
             ("part", self.part, PARTS),
             ("channels", self.channels, CHANNEL_RULES),

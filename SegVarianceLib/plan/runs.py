@@ -11,7 +11,7 @@ from .study_plan import StudyPlan
 
 @dataclass(frozen=True, order=True)
 class Run:
-    """One training: a configuration, on the training cases of one fold, with one seed."""
+    """One training: a configuration, on the training cases of one fold, with one seed; or a pretraining, whose fold is 0."""
 
     configuration: str
     fold: int
@@ -37,6 +37,7 @@ class RunRecord:
 
     ``inputs`` is what the run follows from but the machine, ``key`` is both; ``machine`` names device, precision, threads and
     versions. Times are those of the last part alone where the run was resumed; ``peak_memory_mib`` is its process's.
+    ``started_from``: folder and weights' digest of the pretraining that it went on from.
     """
 
     schema: int
@@ -49,6 +50,11 @@ class RunRecord:
     wall_s: float
     cpu_s: float
     peak_memory_mib: float
+    started_from: tuple[str, str] | None = None
+
+
+def pretraining_runs_of(plan: StudyPlan) -> tuple[Run, ...]:
+    return tuple(Run(each.name, 0, seed) for each in plan.pretrainings for seed in each.seeds)
 
 
 def runs_of(plan: StudyPlan, folds: int) -> tuple[Run, ...]:

@@ -11,10 +11,11 @@ from ..core.errors import SegVarianceError
 from ..core.files import path_inside, read_json, safe_name, sha256_of_json
 from ..core.labels import LabelSet
 from ..core.records import from_json, to_json
+from ..core.seeding import generator
 from ..dataset.case import Case
 from ..dataset.splits import Fold
-from .runs import Run, RunRecord, runs_of
-from .study_plan import LABELS, StudyPlan
+from .runs import Run, RunRecord, pretraining_runs_of, runs_of
+from .study_plan import LABELS, Configuration, StudyPlan
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,14 @@ class StudyFolder:
         return self.root / "cache" / configuration
 
     def run_folder(self, run: Run) -> Path:
+        if self.plan.pretraining(run.configuration):
+            return self.root / "pretraining" / run.configuration / run.member
         return self.root / run.folder
 
     def record_path(self, run: Run) -> Path:
         """Written last: a run is done when this is there."""
-        return self.run_folder(run) / "run.json"
+        name = "pretraining.json" if self.plan.pretraining(run.configuration) else "run.json"
+        return self.run_folder(run) / name
 
     def run_log(self, run: Run) -> Path:
         """The run's own events, in full."""
@@ -206,6 +210,36 @@ class StudyFolder:
     def runs(self) -> tuple[Run, ...]:
         return runs_of(self.plan, len(self.folds))
 
+    @property
+    def pretraining_runs(self) -> tuple[Run, ...]:
+        """Made before all runs; each has a folder, events, a checkpoint and a record as a run has, but predicts nothing."""
+        return pretraining_runs_of(self.plan)
+
+    def started_from(self, run: Run) -> Run | None:
+        """The pretraining of this study from which a run starts."""
+        configuration = self.plan.configuration(run.configuration)
+        rules = configuration.fine_tuning if isinstance(configuration, Configuration) else None
+        pretraining = self.plan.pretraining(rules.pretraining) if rules and rules.pretraining else None
+        return Run(pretraining.name, 0, pretraining.seed_for(run.seed)) if pretraining else None
+
+    def fold_of(self, run: Run) -> Fold:
+        """Cases that a run trains on and predicts: all of its fold, or the first ones of the fold's one permutation, so that
+        fewer are among more.
+
+        Raises:
+            SegVarianceError: the fold has fewer than the configuration wants.
+        """
+        fold, configuration = self.folds[run.fold], self.plan.configuration(run.configuration)
+        count = configuration.training_cases if isinstance(configuration, Configuration) else None
+        if count is None:
+            return fold
+        if count > len(fold.training):
+            raise SegVarianceError(
+                f"{run.configuration} trains on {count} cases, and fold {run.fold} has {len(fold.training)}. Plan fewer."
+            )
+        order = generator(self.plan.split_seed, "training cases", run.fold).permutation(len(fold.training))
+        return Fold(tuple(sorted(fold.training[i] for i in order[:count])), fold.held_out)
+
     def case(self, case_id: str) -> Case:
         folder = Path(self.dataset.folder)
         return Case(case_id, tuple(folder / path for path in self.dataset.images[case_id]), self.reference(case_id))
@@ -215,12 +249,19 @@ class StudyFolder:
 
     def run_inputs(self, run: Run) -> str:
         """Digest of everything a run follows from but the machine: data, split, recipe and seed."""
+        if pretraining := self.plan.pretraining(run.configuration):
+            return pretraining.inputs(run.seed)
         recipe = to_json(self.plan.configuration(run.configuration))
+        recipe.pop("training_cases", None)  # they stand in the fold
         if recipe.get("trains") == LABELS:
             del recipe["trains"]  # as in studies of before there was a choice
         if given := recipe.pop("fine_tuning", None):  # where none, as in studies of before
-            recipe["fine_tuning"] = {name: value for name, value in given.items() if name != "weights"}
-        fold = to_json(self.folds[run.fold])
+            recipe["fine_tuning"] = {
+                name: value for name, value in given.items() if name not in ("weights", "pretraining")
+            }
+            if source := self.started_from(run):
+                recipe["fine_tuning"]["pretraining"] = self.run_inputs(source)
+        fold = to_json(self.fold_of(run))
         parts = [self.plan.dataset_digest, self.dataset.labels, fold, recipe, run.seed, self.plan.keep_probabilities]
         return sha256_of_json(parts)
 

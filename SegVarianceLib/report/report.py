@@ -25,6 +25,7 @@ from .seed_sections import plot_sections
 from .study_tables import study_tables
 from .style import STYLE
 from .tables import Table, table_html, write_tables
+from .transfer_section import transfer_section, transfer_tables
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -59,6 +60,7 @@ def report_html(content: ReportContent, stem: str) -> str:
         ),
         element(
             "main",
+            transfer_section(content.transfer),
             element("h2", "What was found"),
             *_compared(content, colour_of),
             *_found(configurations, content.studies.not_studied),
@@ -82,7 +84,8 @@ def _tables(content: ReportContent) -> tuple[Table, ...]:
     compared = comparison_tables(content.comparisons, content.ensemble_curves)
     of_seeds = study_tables(content.scores, content.studies.studies, content.primary_metric)
     predicted = failure_table(content.failure_predictions)
-    return tuple(table for table in (*compared, *of_seeds, predicted) if table.rows)
+    transfer = transfer_tables(content.transfer) if content.transfer else ()
+    return tuple(table for table in (*transfer, *compared, *of_seeds, predicted) if table.rows)
 
 
 def _compared(content: ReportContent, colour_of: ColourOf) -> list[Markup]:

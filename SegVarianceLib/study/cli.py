@@ -25,6 +25,7 @@ from . import (
     commands_power,
     commands_regions,
     commands_study,
+    commands_transfer,
 )
 from .new_study import Wishes
 
@@ -37,6 +38,7 @@ Begin
 
 A study: many seeds of one recipe, from a dataset folder to a report
   plan             Plan a study and say what it will cost, before anything runs.
+  plan-transfer    Plan what sources are worth: pretrain on each, fine-tune on few cases or many, against training from scratch.
   run              Run a study, or go on with one that was stopped (also: resume). --detach for the background.
   status           Say where a study stands, from any terminal.
   stop             Stop a study; nothing is lost.
@@ -172,6 +174,8 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
     plan.add_argument("--order", default=None, help="value that each region paints, such as 1,2; by default its own")
     commands_nnunet.add_plan_options(plan, _defaults)
     _add_json(plan)
+
+    commands_transfer.add_arguments(_command(commands, "plan-transfer", commands_transfer.transfer))
 
     run = _command(commands, "run", commands_study.run, aliases=["resume"])
     run.add_argument("study")

@@ -20,12 +20,14 @@ from ..evaluation.score_table import ScoreTable
 from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.study_folder import StudyFolder
 from ..stats.study_statistics import study_statistics
+from ..stats.transfer import transfer_rows
+from .commands_transfer import print_transfer
 from .facts import recipe_in_words, split_in_words
 from .findings import print_statistics
 from .new_study import Estimate, Wishes, plan_study
 from .pipeline import Stopped, run_study
 from .progress_display import STAGES, ProgressDisplay, duration_text
-from .stages import PRIMARY_METRIC
+from .stages import PRIMARY_METRIC, compare
 from .status import status_of
 from .terminal import aside, out, print_json, progress_bar
 from .worker import start_detached, stop_worker
@@ -157,7 +159,10 @@ def _run_here(study: StudyFolder, jobs: int | None) -> int:
         out.print(f"Stopped; nothing is lost. Go on with: segvariance run {study.root}", markup=False)
         return 130
     scores = ScoreTable.read(study.scores_path).where(metric=PRIMARY_METRIC)
-    print_statistics(study_statistics(scores, PRIMARY_METRIC))
+    if study.plan.pretrainings:
+        print_transfer(transfer_rows(scores, study.plan, PRIMARY_METRIC, compare(study).comparisons))
+    else:
+        print_statistics(study_statistics(scores, PRIMARY_METRIC))
     out.print(f"\nReport: {report}", markup=False)
     return 0
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from statistics import median
 
 from ..core.files import read_json
+from ..evaluation.score_table import ScoreTable
 from ..plan.nnunet_plan import NnunetConfiguration, NnunetTrainingPlan
+from ..plan.pretraining_plan import Pretraining
 from ..plan.runs import RunRecord
 from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import REGIONS, AnyConfiguration
+from ..plan.transfer import cells_of
+from ..report.transfer_section import SourceCost, Transfer
+from ..stats.study_statistics import StudyStatistics
+from ..stats.transfer import transfer_rows
 
 
 def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
@@ -26,8 +32,38 @@ def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
         *((f"Recipe {c.name}", recipe_in_words(c)) for c in plan.configurations),
         ("Clean-up", f"{plan.clean_up.replace('_', ' ')} per structure, 26 neighbours"),
         ("Surface Dice", f"tolerance {plan.tolerance_mm:g} mm"),
+        *((f"Source {p.name}", _source_in_words(p)) for p in plan.pretrainings),
     ]
     return (*facts, *_machine(study, records))
+
+
+def transfer_of(study: StudyFolder, scores: ScoreTable, statistics: StudyStatistics) -> Transfer | None:
+    """What a transfer study says; None of any other."""
+    if not cells_of(study.plan):
+        return None
+    return Transfer(
+        transfer_rows(scores, study.plan, "dice", statistics.comparisons),
+        tuple(_cost(study, each) for each in study.plan.pretrainings),
+    )
+
+
+def _cost(study: StudyFolder, pretraining: Pretraining) -> SourceCost:
+    runs = [run for run in study.pretraining_runs if run.configuration == pretraining.name and study.is_done(run)]
+    started = [source for source in map(study.started_from, study.runs) if source is not None]
+    return SourceCost(
+        source=pretraining.name,
+        task=pretraining.plan.task,
+        cases=len(pretraining.cases),
+        steps=pretraining.training.steps,
+        pretrainings=len(runs),
+        cpu_s=round(sum(study.record(run).cpu_s for run in runs), 1),
+        served=sum(source.configuration == pretraining.name for source in started),
+    )
+
+
+def _source_in_words(pretraining: Pretraining) -> str:
+    plan, cases = pretraining.plan, len(pretraining.cases)
+    return f"{plan.task} on {cases} cases of {pretraining.dataset_folder}, {plan.training.steps} steps, {len(pretraining.seeds)} times"
 
 
 def split_in_words(study: StudyFolder) -> str:

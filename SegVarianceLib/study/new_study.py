@@ -150,7 +150,7 @@ def plan_study(folder: Path, root: Path, wishes: Wishes, progress: Progress) -> 
         clean_up=wishes.clean_up,
         tolerance_mm=wishes.tolerance_mm,
     )
-    write_json(study.dataset_path, to_json(_remembered(dataset)))
+    write_json(study.dataset_path, to_json(remembered(dataset)))
     write_json(study.fingerprint_path, fingerprint.to_json())
     write_json(study.splits_path, to_json(folds))
     if groups is not None:
@@ -248,7 +248,7 @@ def _check_wishes(wishes: Wishes) -> None:
         raise SegVarianceError("Give at least one seed and one thread, and a first seed of 0 or more.")
 
 
-def _remembered(dataset: Dataset) -> StudyDataset:
+def remembered(dataset: Dataset) -> StudyDataset:
     def relative(path: Path) -> str:
         return path.resolve().relative_to(dataset.folder.resolve()).as_posix()
 

@@ -15,6 +15,7 @@ from ..core.files import remove_half_written, write_json
 from ..dataset.dataset_json import open_dataset
 from ..dataset.fingerprint import dataset_digest
 from ..plan.runs import Run
+from ..plan.sources import require_sources
 from ..plan.study_folder import StudyFolder
 from . import stages
 from .environment import environment
@@ -42,7 +43,8 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
         step = _Steps(study, log, listen, should_stop)
         remove_half_written(study.root)
         write_json(study.environment_path, environment())
-        step.say("study_started", runs=len(study.runs), done=sum(map(study.is_done, study.runs)))
+        everything = (*study.pretraining_runs, *study.runs)
+        step.say("study_started", runs=len(everything), done=sum(map(study.is_done, everything)))
         try:
             stages.require_free_names(study)
             step.begin("train")
@@ -70,14 +72,16 @@ def run_study(study: StudyFolder, jobs: int, listen: Listener = lambda event: No
 
 
 def train(study: StudyFolder, jobs: int, step: _Steps) -> None:
-    """All runs that have no ``run.json`` yet, made from what the plan says now."""
-    waiting = [run for run in study.runs if not study.is_done(run)]
-    if waiting:
+    """All pretrainings, then all runs, that have no record yet made from what the plan says now."""
+    if not all(map(study.is_done, (*study.pretraining_runs, *study.runs))):
         _require_planned_data(study)
-    failed = LocalExecutor(jobs).execute(study, waiting, step.forward, step.should_stop)
-    step.check()
-    if failed:
-        raise SegVarianceError(_failure(study, failed, len(waiting)))
+        require_sources(study)
+    for runs in (study.pretraining_runs, study.runs):
+        waiting = [run for run in runs if not study.is_done(run)]
+        failed = LocalExecutor(jobs).execute(study, waiting, step.forward, step.should_stop)
+        step.check()
+        if failed:
+            raise SegVarianceError(_failure(study, failed, len(waiting)))
     shutil.rmtree(study.root / "cache", ignore_errors=True)
 
 

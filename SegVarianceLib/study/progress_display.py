@@ -74,7 +74,7 @@ class ProgressDisplay:
                 "share": event["step"] / event["steps"],
                 "said": f"training, {duration_text(event['time_left_s'])} left",
             }
-            run["training_dice"] = event["dice"]
+            run["training_dice"] = event.get("dice")
         elif kind == "predicted":
             run |= {"share": 1.0, "said": f"predicting {event['done']} of {event['of']}", "dice": event["dice"]}
         elif kind in ("run_message", "run_refused"):

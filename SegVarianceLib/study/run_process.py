@@ -1,4 +1,4 @@
-"""The child process that trains one run: ``python -m SegVarianceLib.study.run_process STUDY CONFIGURATION FOLD SEED``.
+"""The child process that trains or pretrains one run: ``python -m SegVarianceLib.study.run_process STUDY CONFIGURATION FOLD SEED``.
 
 It tells what it does in event lines on standard output and in the run's ``log.jsonl``. It stops, leaving a checkpoint,
 on SIGTERM or when its standard input ends, which also happens when its parent is killed: no run outlives its worker.
@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from ..backends.catalog import BACKENDS
+from ..backends.shared_pretraining import run_pretraining
 from ..core.errors import SegVarianceError
 from ..core.events import EventLog
 from ..plan.runs import Run
@@ -45,8 +46,10 @@ def main(arguments: Sequence[str]) -> int:
             except BrokenPipeError:
                 stop.set()
 
-        backend = BACKENDS.function(study.plan.configuration(configuration).backend)()
         try:
+            if study.plan.pretraining(configuration):
+                return DONE if run_pretraining(study, run, report, stop.is_set) else STOPPED
+            backend = BACKENDS.function(study.plan.configuration(configuration).backend)()
             return DONE if backend.train_and_predict(study, run, report, stop.is_set) else STOPPED
         except SegVarianceError as error:
             report("run_refused", message=str(error))

@@ -16,12 +16,14 @@ from ..evaluation.score_table import Score, ScoreTable
 from ..evaluation.uncertainty_table import UncertaintyTable
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
+from ..plan.transfer import cells_of
 from ..report.content import CaseFiles, ReportContent, worst_cases
 from ..report.report import write_report
 from ..review.opening import open_review
 from ..stats.failure_prediction import FailurePrediction, failure_predictions
 from ..stats.study_statistics import StudyStatistics, study_statistics
-from .facts import what_was_done
+from ..stats.transfer import transfer_statistics
+from .facts import transfer_of, what_was_done
 from .uncertainty import AGREEMENT, write_uncertainty
 
 Progress = Callable[[str, int, int], object]
@@ -109,7 +111,11 @@ def score(study: StudyFolder, progress: Progress) -> None:
 
 def compare(study: StudyFolder, smallest_difference: float | None = None) -> StudyStatistics:
     """Everything that the scores say; ``statistics.json``."""
-    found = study_statistics(ScoreTable.read(study.scores_path), PRIMARY_METRIC, smallest_difference)
+    table = ScoreTable.read(study.scores_path)
+    if cells_of(study.plan):
+        found = transfer_statistics(table, study.plan, PRIMARY_METRIC, smallest_difference)
+    else:
+        found = study_statistics(table, PRIMARY_METRIC, smallest_difference)
     write_json(study.statistics_path, found.to_json())
     return found
 
@@ -132,14 +138,16 @@ def report(study: StudyFolder, statistics: StudyStatistics, path: Path | None = 
         pictures=tuple(_picture(study, case_id) for case_id in worst_cases(scores, PRIMARY_METRIC, _PICTURED_CASES)),
         labels=study.labels,
         failure_predictions=predictions,
+        transfer=transfer_of(study, scores, statistics),
     )
     write_report(path, content)
     return path
 
 
 def rules_of(study: StudyFolder) -> tuple[str, ...]:
-    """The rules that this study applies: none to a single seed, and to probabilities only where they are kept."""
-    if len(study.plan.seeds) < 2:
+    """The rules that this study applies: none to a single seed or where sources are compared, and to probabilities only where
+    they are kept."""
+    if len(study.plan.seeds) < 2 or study.plan.pretrainings:
         return ()
     kept = study.plan.keep_probabilities
     return tuple(rule for rule in STUDY_RULES if kept or RULES.function(rule).reads != "probabilities")

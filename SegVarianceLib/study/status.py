@@ -59,9 +59,9 @@ def status_of(study: StudyFolder) -> StudyStatus:
             message = event.get("message", message)
     worker = worker_of(study)
     runs = []
-    for run in study.runs:
+    for run in (*study.pretraining_runs, *study.runs):
         key = (run.configuration, run.fold, run.seed)
-        total = study.plan.configuration(run.configuration).training.steps
+        total = study.plan.steps_of(run.configuration)
         state = _state(study.is_done(run), ended.get(key), worker is not None)
         runs.append(RunStatus(*key, state, total if state == "done" else steps.get(key, 0), total, dice.get(key)))
     all_done = all(run.state == "done" for run in runs)

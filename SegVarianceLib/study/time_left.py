@@ -12,9 +12,9 @@ class TimeLeft:
     """Sums the steps that are left over all runs and divides by the steps that all jobs together make in a second."""
 
     def __init__(self, study: StudyFolder):
-        plan = study.plan
+        everything = (*study.pretraining_runs, *study.runs)
         self._steps_left = {
-            run: 0 if study.is_done(run) else plan.configuration(run.configuration).training.steps for run in study.runs
+            run: 0 if study.is_done(run) else study.plan.steps_of(run.configuration) for run in everything
         }
         self._seconds_per_step: dict[Run, float] = {}
 

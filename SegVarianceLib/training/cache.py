@@ -28,7 +28,7 @@ RAM_SHARE = 0.4
 def write_cache(
     folder: Path,
     cases: Sequence[Case],
-    labels: LabelSet,
+    labels: LabelSet | None,
     plan: PreprocessingPlan,
     dataset_digest: str,
     progress: Callable[[int, int], None],
@@ -36,12 +36,15 @@ def write_cache(
 ) -> bool:
     """Write every case on the network's grid: image float16 [c, z, y, x], class indices uint8 [z, y, x].
 
+    Without ``labels`` no reference is opened, and all is background.
     Does nothing where ``folder`` already holds these cases made by this plan from this data. False if asked to stop.
 
     Raises:
         SegVarianceError: a file cannot be read, or image and reference lie on different grids.
     """
-    made_from = sha256_of_json([dataset_digest, to_json(plan), labels.to_json(), sorted(case.id for case in cases)])
+    made_from = sha256_of_json(
+        [dataset_digest, to_json(plan), labels and labels.to_json(), sorted(case.id for case in cases)]
+    )
     record = folder / "cache.json"
     if record.is_file() and read_json(record) == made_from:
         return True
@@ -57,9 +60,13 @@ def write_cache(
     return True
 
 
-def cached_case(case: Case, labels: LabelSet, plan: PreprocessingPlan) -> TrainingCase:
+def cached_case(case: Case, labels: LabelSet | None, plan: PreprocessingPlan) -> TrainingCase:
     """One case as the cache holds it; raises as ``write_cache`` does."""
     volume = read_image(case.images)
+    grid = NetworkGrid.of(volume.geometry, plan)
+    image = normalise(grid.image(volume.array), plan.channels).astype(np.float16)
+    if labels is None:
+        return TrainingCase(case.id, image, np.zeros(image.shape[1:], np.uint8), ())
     if case.label is None:
         raise SegVarianceError(
             f"Case {case.id} has no reference label map. Add it, or take the case out of the dataset."
@@ -69,8 +76,6 @@ def cached_case(case: Case, labels: LabelSet, plan: PreprocessingPlan) -> Traini
         raise SegVarianceError(
             f"{case.label} does not lie where its image lies: {difference}. Resample it to the image."
         )
-    grid = NetworkGrid.of(volume.geometry, plan)
-    image = normalise(grid.image(volume.array), plan.channels).astype(np.float16)
     classes = _class_indices(grid.label_map(reference.array), labels, case)
     return TrainingCase(case.id, image, classes, foreground_voxels(classes, 1 + len(labels.foreground_values)))
 

@@ -1,0 +1,39 @@
+"""The cells of a transfer study: for each number of target cases the sources, and two trainings from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .study_plan import Configuration, StudyPlan
+
+SCRATCH_TARGET = "scratch_target"
+"""From scratch with the target budget alone: what the source adds if somebody else has paid for it."""
+
+SCRATCH_TOTAL = "scratch_total"
+"""From scratch with the target's and the whole source's budget: what the source adds if it is paid for this one training."""
+
+SCRATCH = (SCRATCH_TARGET, SCRATCH_TOTAL)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``source`` is a pretraining's name or one of ``SCRATCH``; ``cases`` of each fold are trained on."""
+
+    configuration: str
+    source: str
+    cases: int
+
+
+def cell_name(source: str, cases: int) -> str:
+    return f"{source}_{cases}"
+
+
+def cells_of(plan: StudyPlan) -> tuple[Cell, ...]:
+    """All cells in the order of the plan; none where it is no transfer study."""
+    found = []
+    for each in plan.configurations if plan.pretrainings else ():
+        if isinstance(each, Configuration) and each.training_cases is not None:
+            for source in (*(pretraining.name for pretraining in plan.pretrainings), *SCRATCH):
+                if each.name == cell_name(source, each.training_cases):
+                    found.append(Cell(each.name, source, each.training_cases))
+    return tuple(found)

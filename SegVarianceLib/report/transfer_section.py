@@ -1,0 +1,161 @@
+"""What sources are worth: learning curves over the number of target cases, and each cell against both trainings from scratch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.words import counted
+from ..plan.transfer import SCRATCH_TARGET, SCRATCH_TOTAL
+from ..stats.comparison import Comparison
+from ..stats.comparison_words import difference_text, short_verdict
+from ..stats.transfer import TransferRow
+from .layout import colours, section
+from .markup import Markup, element, joined
+from .svg import AXIS_HEIGHT, WIDTH, Scale, axis, dot, figure, label, line, upright_axis
+from .tables import Table, columns, table_html
+
+_LEFT, _TOP, _BOTTOM = 52.0, 18.0, 210.0
+_APART = 3.0
+"""Curves stand so many units beside each other, so that their intervals can be told apart."""
+
+
+@dataclass(frozen=True)
+class SourceCost:
+    """``cpu_s`` of all pretrainings of a source together; ``served`` trainings started from them."""
+
+    source: str
+    task: str
+    cases: int
+    steps: int
+    pretrainings: int
+    cpu_s: float
+    served: int
+
+
+@dataclass(frozen=True)
+class Transfer:
+    rows: tuple[TransferRow, ...]
+    costs: tuple[SourceCost, ...]
+
+
+def transfer_section(found: Transfer | None) -> Markup:
+    """Nothing where the study is about something else, or where no cell could be scored."""
+    if found is None or not found.rows:
+        return Markup()
+    return joined(
+        element("h2", "What the sources are worth"),
+        section(
+            "Learning curves",
+            "Right: more target cases, each smaller number among the larger ones. Up: better on held-out cases. Lines beside points: 95 % "
+            "intervals for other seeds and other cases. Two curves are close when their intervals overlap, but only the verdicts in the "
+            "table compare them: they look at the same cases.",
+            (
+                "Mean Dice over structures, held-out cases and seeds; two-way interval (seeds and cases drawn anew).",
+                f"{SCRATCH_TARGET}: from scratch with the target's budget. {SCRATCH_TOTAL}: from scratch with the budget of target and source "
+                "together, in time of the same network on the same machine. The source is counted in full there, though several "
+                "trainings may start from one pretraining; the second table shows what is left of its cost when they share it.",
+                "Verdicts are corrected by Holm over all cells. Where a source has fewer pretrainings than there are seeds, trainings that "
+                "share one are counted as independent, and intervals are too narrow.",
+            ),
+            joined(_curves(found.rows), _legend(found.rows)),
+        ),
+        *map(table_html, transfer_tables(found)),
+    )
+
+
+def transfer_tables(found: Transfer) -> tuple[Table, ...]:
+    cells = Table(
+        "transfer",
+        "Source by number of target cases",
+        columns(
+            *("Source", "Target cases", "Seeds", "Dice", "Dice low", "Dice high", "IoU"),
+            *(f"Minus {SCRATCH_TARGET}", "Verdict", f"Minus {SCRATCH_TOTAL}", "Verdict at equal total budget"),
+        ),
+        tuple(
+            (
+                *(row.source, row.cases, row.seeds, row.score.value, row.score.low, row.score.high),
+                row.overlap.value if row.overlap else None,
+                *_against(row.against_target),
+                *_against(row.against_total),
+            )
+            for row in found.rows
+        ),
+        "Means over structures, 95 % intervals for other seeds and cases; verdicts by Holm over all cells.",
+    )
+    costs = Table(
+        "transfer_costs",
+        "What the sources cost",
+        columns(
+            "Source", "Task", "Cases", "Steps", "Pretrainings", "CPU-s of all", "Trainings served", "CPU-s a training"
+        ),
+        tuple(
+            (
+                c.source,
+                c.task,
+                c.cases,
+                c.steps,
+                c.pretrainings,
+                c.cpu_s,
+                c.served,
+                round(c.cpu_s / max(1, c.served), 2),
+            )
+            for c in found.costs
+        ),
+        "CPU-s a training: the cost of the pretrainings shared by all trainings that start from them.",
+    )
+    return cells, costs
+
+
+def _against(comparison: Comparison | None) -> tuple[str | None, str | None]:
+    if comparison is None:
+        return None, None
+    return difference_text(comparison), short_verdict(comparison)
+
+
+def _curves(rows: Sequence[TransferRow]) -> Markup:
+    sources, numbers = _sources(rows), sorted({row.cases for row in rows})
+    colour_of = colours(sources)
+    room = _APART * len(sources)
+    low, high = math.log(numbers[0]), math.log(numbers[-1])
+    x = Scale(low, high if high > low else low + 1, left=_LEFT + 14 + room, right=WIDTH - 18 - room)
+    y = Scale.around([bound for row in rows for bound in (row.score.low, row.score.high)], left=_BOTTOM, right=_TOP)
+    drawn = []
+    for number, source in enumerate(sources):
+        shift = _APART * (number - (len(sources) - 1) / 2)
+        points = [(x(math.log(row.cases)) + shift, row) for row in rows if row.source == source]
+        path = "M" + "L".join(f"{px:.1f} {y(row.score.value):.1f}" for px, row in points)
+        marks = [
+            Markup(
+                line(px, y(row.score.low), px, y(row.score.high), "span")
+                + dot(px, y(row.score.value), 3.2, "mark", _tip(row))
+            )
+            for px, row in points
+        ]
+        drawn.append(element("g", element("path", d=path, class_="curve"), *marks, class_=colour_of(source)))
+    ticks = [(math.log(cases), str(cases)) for cases in numbers]
+    frame = [
+        upright_axis(y, _LEFT, y.labelled_ticks()),
+        label("Dice, mean over structures", 0.0, 10.0, "start", "quiet"),
+        axis(x, _BOTTOM, ticks, "target cases"),
+    ]
+    return figure([*drawn, *frame], _BOTTOM + AXIS_HEIGHT, "Learning curves, one a source")
+
+
+def _legend(rows: Sequence[TransferRow]) -> Markup:
+    sources = _sources(rows)
+    colour_of = colours(sources)
+    entries = (
+        element("span", f"● {source}  ", class_=colour_of(source), style="color: var(--c)") for source in sources
+    )
+    return element("p", *entries)
+
+
+def _sources(rows: Sequence[TransferRow]) -> list[str]:
+    return list(dict.fromkeys(row.source for row in rows))
+
+
+def _tip(row: TransferRow) -> str:
+    bounds = f"{row.score.low:.4f} to {row.score.high:.4f}"
+    return f"{row.source}, {counted(row.cases, 'target case')}: Dice {row.score.value:.4f}, 95 % interval {bounds}, {row.seeds} seeds"
