@@ -33,7 +33,7 @@ class BestSection:
         fill_table(ui.bestTable, rows)
         ui.bestTable.setVisible(bool(rows))
         say(ui.bestMore, "\n\n".join(state.more))
-        say(ui.commandLabel, state.command_words)
+        say(ui.commandLabel, state.command_words if state.command else "")
         ui.commandEdit.setText(state.command)
         for widget in (ui.commandEdit, ui.copyButton):
             widget.setVisible(bool(state.command))
