@@ -1,0 +1,129 @@
+"""What sources are worth for hippocampus: four sources, both trainings from scratch, few target cases and many, as a page of Markdown.
+
+    python Testing/benchmarks/hippocampus_transfer.py --folder FOLDER [--quick] > page.md
+
+Sources: the whole hippocampus, masked volumes and positions of crops on 100 other cases of the same dataset (the last two without
+their labels), and a segmentation of the phantom. Plans the study below FOLDER if there is none, runs it (goes on where it stood),
+and prints what came out. ``--quick`` is a small version that shows the way, not what sources are worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nnunet_reference import SEGVARIANCE, hippocampus_folder
+
+from SegVarianceLib.core.events import read_events
+from SegVarianceLib.core.files import read_json
+from SegVarianceLib.dataset.phantom import make_phantom
+from SegVarianceLib.evaluation.score_table import ScoreTable
+from SegVarianceLib.plan.study_folder import StudyFolder
+from SegVarianceLib.report.transfer_section import Transfer
+from SegVarianceLib.stats.comparison import Comparison
+from SegVarianceLib.stats.comparison_words import difference_text, short_verdict
+from SegVarianceLib.study.facts import recipe_in_words, split_in_words, transfer_of
+from SegVarianceLib.study.stages import compare
+from SegVarianceLib.study.status import status_of
+
+FULL = {"cases": (5, 10, 20, 40), "seeds": 4, "steps": 1000}
+QUICK = {"cases": (5, 20), "seeds": 3, "steps": 100}
+SOURCE_CASES, PHANTOM_CASES = 100, 40
+
+
+def plan_and_run(folder: Path, cases: Sequence[int], seeds: int, steps: int) -> StudyFolder:
+    root, phantom = folder / "study", folder / "phantom"
+    if not (root / "plan.json").exists():
+        make_phantom(phantom, 0, PHANTOM_CASES)
+        sources = ("whole=segmentation", "masked=masked_volume", "position=position", f"phantom=segmentation:{phantom}")
+        segvariance(
+            *("plan-transfer", hippocampus_folder(), root, "--target-cases", *cases, "--seeds", seeds),
+            *(part for source in sources for part in ("--source", source)),
+            *("--source-labels", "whole", "whole=1,2", "--source-cases", SOURCE_CASES),
+            *("--budget", f"{steps} steps", "--source-budget", f"{steps} steps"),
+        )
+    if status_of(StudyFolder.open(root)).state != "finished":
+        segvariance("run", root)
+    return StudyFolder.open(root)
+
+
+def segvariance(*arguments: object) -> None:
+    subprocess.run([*SEGVARIANCE, *map(str, arguments)], check=True, stdout=sys.stderr)
+
+
+def page(study: StudyFolder, quick: bool) -> str:
+    found = transfer_of(study, ScoreTable.read(study.scores_path), compare(study))
+    assert found is not None, "planned as a transfer study"
+    return "\n\n".join(
+        (
+            f"# Transfer to {study.dataset.name}{': a quick run' if quick else ''}",
+            "\n".join(f"- {line}" for line in _how(study)),
+            _cells(found),
+            _costs(found),
+        )
+    )
+
+
+def _how(study: StudyFolder) -> list[str]:
+    machine, events = read_json(study.environment_path), list(read_events(study.events_path))
+    begun = min(event["time_s"] for event in events if event["kind"] == "study_started")
+    ended = max(event["time_s"] for event in events if event["kind"] == "study_finished")
+    first = study.plan.configurations[0]
+    return [
+        f"Target: {study.dataset.name}, {split_in_words(study)}; of the former 5 to all are used",
+        f"Recipe of {first.name}: {recipe_in_words(first)}",
+        f"Machine: {machine['processor']}, {machine['cores']} core(s)",
+        f"Trainings: {len(study.pretraining_runs)} pretrainings and {len(study.runs)} on the target, {(ended - begun) / 60:.0f} minutes in all",
+    ]
+
+
+def _cells(found: Transfer) -> str:
+    head = (
+        "Source",
+        "Target cases",
+        "Dice (95 %)",
+        "mIoU",
+        "Against scratch, equal target budget",
+        "Against scratch, equal total budget",
+    )
+    rows = (
+        (
+            row.source,
+            row.cases,
+            f"{row.score.value:.4f} ({row.score.low:.4f} to {row.score.high:.4f})",
+            f"{row.overlap.value:.4f}" if row.overlap else "",
+            _against(row.against_target),
+            _against(row.against_total),
+        )
+        for row in found.rows
+    )
+    return _table(head, rows)
+
+
+def _costs(found: Transfer) -> str:
+    head = ("Source", "Task", "Cases", "Steps", "Pretrainings", "CPU-s of all", "Trainings served")
+    return _table(head, ((c.source, c.task, c.cases, c.steps, c.pretrainings, c.cpu_s, c.served) for c in found.costs))
+
+
+def _against(comparison: Comparison | None) -> str:
+    return "" if comparison is None else f"{difference_text(comparison)}, {short_verdict(comparison)}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="new, or with a study of this benchmark")
+    parser.add_argument("--quick", action="store_true", help="a small version, for minutes")
+    given = parser.parse_args()
+    print(page(plan_and_run(given.folder.resolve(), **(QUICK if given.quick else FULL)), given.quick))
+
+
+if __name__ == "__main__":
+    main()
