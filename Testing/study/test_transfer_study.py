@@ -1,0 +1,70 @@
+"""A small transfer study from one command to its report: killed in a pretraining, resumed, and the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from SegVarianceLib.backends.shared_pretraining import run_pretraining
+from SegVarianceLib.core.files import read_json, sha256_of_file
+from SegVarianceLib.dataset.phantom import make_phantom
+from SegVarianceLib.plan.runs import Run
+from SegVarianceLib.plan.study_folder import StudyFolder
+from SegVarianceLib.study.status import status_of
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_transfer_study_is_planned_killed_in_a_pretraining_resumed_and_reported(segvariance, wait_until, tmp_path):
+    root, dataset = tmp_path / "study", make_phantom(tmp_path / "dataset", seed=1, cases=17)
+    planned = segvariance(
+        *("plan-transfer", dataset, root, "--source", "whole=segmentation", "--source-labels", "whole", "whole=1,2,3"),
+        *("--source-seeds", 1, "--source-cases", 2, "--target-cases", 2, "--seeds", 2, "--device", "cpu"),
+        *("--budget", "5 steps", "--source-budget", "40 steps"),
+    )
+    assert planned.returncode == 0, planned.stderr
+    untouched = shutil.copytree(root, tmp_path / "untouched")
+    study = StudyFolder.open(root)
+    whole = Run("whole", 0, 0)
+
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "SegVarianceLib.study", "run", str(root), "--jobs", "1"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(study.checkpoint(whole).exists, 60)
+    worker.kill()
+    worker.wait(10)
+    assert not study.record_path(whole).exists()
+    assert [run.state for run in status_of(study).runs] == ["waiting"] * 7
+
+    ran = segvariance("run", root)
+    assert ran.returncode == 0, ran.stderr
+    assert "Minus scratch" in ran.stdout
+    assert all(study.is_done(run) for run in (*study.pretraining_runs, *study.runs))
+    assert study.record(whole).resumed
+
+    undisturbed = StudyFolder.open(untouched)
+    undisturbed.run_folder(whole).mkdir(parents=True)
+    assert run_pretraining(undisturbed, whole, lambda kind, **fields: None, lambda: False)
+    assert undisturbed.weights(whole).read_bytes() == study.weights(whole).read_bytes()
+
+    record = study.record(Run("whole_2", 0, 1))
+    assert record.started_from == ("pretraining/whole/seed_0", sha256_of_file(study.weights(whole)))
+    assert study.record(Run("scratch_total_2", 0, 1)).started_from is None
+
+    with open(root / "report_tables" / "transfer.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["Source"] for row in rows] == ["whole", "scratch_target", "scratch_total"]
+    assert rows[0]["Verdict"] and rows[0]["Verdict at equal total budget"]
+    compared = read_json(study.statistics_path)["comparisons"]["primary"]
+    assert len(compared) == 2, "each source against each training from scratch, and no other pair"
+    assert "What the sources are worth" in study.report_path.read_text()
+
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")}
+    assert segvariance("run", root).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")} == before
