@@ -73,7 +73,7 @@ def _how(study: StudyFolder) -> list[str]:
     ended = max(event["time_s"] for event in events if event["kind"] == "study_finished")
     first = study.plan.configurations[0]
     return [
-        f"Target: {study.dataset.name}, {split_in_words(study)}; of the former 5 to all are used",
+        f"Target: {study.dataset.name}, {split_in_words(study)}; of the former as many are trained on as the table says",
         f"Recipe of {first.name}: {recipe_in_words(first)}",
         f"Machine: {machine['processor']}, {machine['cores']} core(s)",
         f"Trainings: {len(study.pretraining_runs)} pretrainings and {len(study.runs)} on the target, {(ended - begun) / 60:.0f} minutes in all",
