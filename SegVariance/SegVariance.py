@@ -22,8 +22,6 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 if (_CHECKOUT / "SegVarianceLib").is_dir() and str(_CHECKOUT) not in sys.path:
     sys.path.append(str(_CHECKOUT))
 
-from SegVarianceLib.review.into_study import study_of  # noqa: E402 (needs the path above)
-from SegVarianceLib.scene.inspector import InspectorScene  # noqa: E402
 from SegVarianceSlicer.child_process import ChildProcesses  # noqa: E402
 from SegVarianceSlicer.panels.compare import ComparePanel  # noqa: E402
 from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402
@@ -47,6 +45,9 @@ from SegVarianceSlicer.presenter_training import TrainingPresenter  # noqa: E402
 from SegVarianceSlicer.review_scene import ReviewScene  # noqa: E402
 from SegVarianceSlicer.sample import sample_in  # noqa: E402
 from SegVarianceSlicer.self_test import SegVarianceTest  # noqa: E402, F401 (the application finds it here by its name)
+
+from SegVarianceLib.review.into_study import study_of  # noqa: E402 (needs the path above)
+from SegVarianceLib.scene.inspector import InspectorScene  # noqa: E402
 
 _SAMPLE = "SegVariancePhantom"
 _TICK_MS = 1000

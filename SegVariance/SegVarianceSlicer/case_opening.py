@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -116,10 +117,8 @@ class CaseOpening:
         self._channel = None
         if files := opened.case.images:
             yield f"Reading the image of {case_id}…", _LABEL_MAPS
-            try:
+            with suppress(SegVarianceError, OSError):  # told when it is to be shown; the case is opened without it
                 self._channel = files, self._number, _channel(files, self._number)
-            except (SegVarianceError, OSError):
-                pass  # told when it is to be shown; the case is opened without it
         ready.append(ReadyCase(opened, votes, result))
 
     def _show_busy(self, busy: Busy | None) -> None:
