@@ -46,10 +46,6 @@ class Stepwise:
         self._ended: Callable[[], object] = lambda: None
         self._since = 0.0
 
-    @property
-    def is_busy(self) -> bool:
-        return self._work is not None
-
     def begin(self, work: Work, ended: Callable[[], object] = lambda: None) -> None:
         """Start; what was going on is stopped. ``ended`` is called at the end, also after Stop or an error."""
         self.stop()

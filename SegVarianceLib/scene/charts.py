@@ -1,10 +1,10 @@
-"""Scores as charts of VTK, which a panel or an off-screen picture draws: a strip of points, and boxes."""
+"""Scores as a chart of VTK, which a panel or an off-screen picture draws: a strip of points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import vtk
@@ -12,16 +12,23 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from ..core.errors import SegVarianceError
 from ..core.files import write_beside_and_rename
-from ..evaluation.score_table import ScoreTable
+from ..evaluation.score_table import Score, ScoreTable
 from ..metrics.metric import METRICS
 from .colours import Colour
-from .tables import Shown, shown_by
 
 _NEAR = 12.0  # pixels from a point at which a click still means it
 _INK = (27, 36, 48)
 _BAND = (233, 217, 160)  # the report's colour of what two seeds of one method span
 _HALF_STRIP = 0.32
 _HALF_BAND = 0.42
+
+
+class Shown(NamedTuple):
+    """What a point of a chart leads to; ``member`` is ``<configuration>/<name>``."""
+
+    case: str
+    structure: str
+    member: str
 
 
 class StripChart:
@@ -51,7 +58,7 @@ class StripChart:
             raise SegVarianceError(
                 f"There is no {metric} to draw. Score the predictions first, or choose another metric."
             )
-        self.shown = tuple(shown_by(score) for score in scores)
+        self.shown = tuple(_shown_by(score) for score in scores)
         structures = list(colours)
         members = list(dict.fromkeys(shown.member for shown in self.shown))
         offsets = np.linspace(-_HALF_STRIP, _HALF_STRIP, len(members)) if len(members) > 1 else np.zeros(1)
@@ -118,31 +125,6 @@ class StripChart:
         bottom.SetTitle("")
         bottom.SetGridVisible(False)
         left.GetGridPen().SetColor(217, 223, 229)
-
-
-def draw_boxes(chart: Any, table: ScoreTable, metric: str, colours: Mapping[str, Colour]) -> None:
-    """Fill a vtkChartBox: for each structure the least, the quartiles and the largest score of all cases and members.
-
-    Raises:
-        SegVarianceError: a structure has no such score.
-    """
-    columns, lookup = vtk.vtkTable(), vtk.vtkLookupTable()
-    lookup.SetNumberOfTableValues(len(colours))
-    lookup.SetRange(0, max(1, len(colours) - 1))
-    for number, (structure, colour) in enumerate(colours.items()):
-        scores = table.where(metric=metric, structure=structure).scores
-        values = [score.value for score in scores if score.value is not None]
-        if not values:
-            raise SegVarianceError(f"There is no {metric} of {structure} to draw. Score the predictions first.")
-        columns.AddColumn(_column(structure, np.quantile(values, [0, 0.25, 0.5, 0.75, 1])))
-        lookup.SetTableValue(number, *(part / 255 for part in _dark(colour)), 1)
-    plot = chart.GetPlot(0)
-    plot.SetInputData(columns)
-    plot.SetLookupTable(lookup)
-    plot.SetLabels(_words(colours))
-    chart.SetColumnVisibilityAll(True)
-    chart.SetShowLegend(True)
-    chart.GetYAxis().SetTitle(_title(metric))
 
 
 def write_chart(chart: Any, path: Path, size: tuple[int, int] = (640, 420)) -> None:
@@ -219,3 +201,7 @@ def _column(name: str, values: Sequence[float] | np.ndarray) -> Any:
     column = numpy_to_vtk(np.asarray(values, dtype=float), deep=True)
     column.SetName(name)
     return column
+
+
+def _shown_by(score: Score) -> Shown:
+    return Shown(score.case, score.structure, f"{score.configuration}/{score.member}")

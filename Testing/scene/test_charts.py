@@ -1,19 +1,17 @@
-"""Scores as a table and as charts; a row and a click lead to case, structure and member."""
+"""Scores as a chart; a click leads to case, structure and member."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-import slicer.util
 import vtk
 from scipy import ndimage
 
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
-from SegVarianceLib.scene.charts import StripChart, draw_boxes, write_chart
+from SegVarianceLib.scene.charts import StripChart, write_chart
 from SegVarianceLib.scene.colours import structure_colours
-from SegVarianceLib.scene.tables import Shown, add_score_table, shown_in_row
 
 STRUCTURES = ("necrosis", "edema")
 SIZE = (640, 420)
@@ -38,19 +36,6 @@ def colours():
     return structure_colours(STRUCTURES)
 
 
-def test_a_table_has_a_row_for_each_member_and_numbers_in_numeric_columns(scene, table):
-    node = add_score_table(scene, "scores", table)
-    assert node.GetNumberOfRows() == 4 * 2 * 3
-    names = [node.GetColumnName(number) for number in range(node.GetNumberOfColumns())]
-    assert names == ["case", "structure", "member", "dice", "hd95_mm"]
-    dice = slicer.util.arrayFromTableColumn(node, "dice")
-    assert dice.dtype == float
-    assert dice.tolist() == [score.value for score in table.where(metric="dice").scores]
-    distance = slicer.util.arrayFromTableColumn(node, "hd95_mm")
-    assert np.isnan(distance).sum() == 2
-    assert shown_in_row(node, 4) == Shown("case_0", "edema", "default/seed_1")
-
-
 def test_a_point_is_found_by_a_click_and_nothing_beside_it(table, colours, tmp_path):
     chart = vtk.vtkChartXY()
     strip = StripChart(chart, table, "dice", colours)
@@ -72,11 +57,11 @@ def drawn(path):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))[..., :3].astype(int)
 
 
-def test_points_boxes_and_the_band_of_two_seeds_are_drawn(table, colours, tmp_path):
+def test_points_and_the_band_of_two_seeds_are_drawn(table, colours, tmp_path):
     def has(path, colour):
         return (np.abs(drawn(path) - np.array(colour)).max(axis=-1) < 12).sum()
 
-    plain, banded, boxes = (tmp_path / f"{name}.png" for name in ("plain", "banded", "boxes"))
+    plain, banded = (tmp_path / f"{name}.png" for name in ("plain", "banded"))
     for path, bands in ((plain, None), (banded, {"edema": (0.82, 0.9)})):
         chart = vtk.vtkChartXY()
         StripChart(chart, table, "dice", colours, bands)
@@ -84,16 +69,8 @@ def test_points_boxes_and_the_band_of_two_seeds_are_drawn(table, colours, tmp_pa
     assert drawn(plain).shape == (SIZE[1], SIZE[0], 3)
     assert has(plain, (233, 217, 160)) == 0
     assert has(banded, (233, 217, 160)) > 3000
-    box = vtk.vtkChartBox()
-    draw_boxes(box, table, "dice", colours)
-    write_chart(box, boxes, SIZE)
     for colour in colours.values():
-        assert has(boxes, [200 * part for part in colour]) > 500
-    columns = box.GetPlot(0).GetInput()
-    assert columns.GetColumnName(1) == "edema"
-    values = [score.value for score in table.where(metric="dice", structure="edema").scores]
-    quantiles = [columns.GetColumn(1).GetValue(row) for row in range(5)]
-    assert quantiles == pytest.approx([min(values), *np.percentile(values, [25, 50, 75]), max(values)])
+        assert has(plain, np.array(colour) * 200 * 190 / 255 + 255 - 190) > 50
 
 
 def test_a_chart_can_be_drawn_again_with_other_scores(table, colours, tmp_path):
@@ -108,5 +85,3 @@ def test_a_chart_can_be_drawn_again_with_other_scores(table, colours, tmp_path):
 def test_a_metric_without_values_is_refused(table, colours):
     with pytest.raises(SegVarianceError, match="no iou to draw"):
         StripChart(vtk.vtkChartXY(), table, "iou", colours)
-    with pytest.raises(SegVarianceError, match="no iou of necrosis"):
-        draw_boxes(vtk.vtkChartBox(), table, "iou", colours)
