@@ -205,6 +205,12 @@ def _groups(source: Source, rule: str) -> dict[str, tuple[Row, ...]]:
             by_size.setdefault(size, []).append((group, where))
     if rule in stages.rules_of(study):
         by_size[len(seeds)] = [(Group(rule, tuple(sorted(seeds))), study.ensemble(source.name, rule))]
+    missing = [where for groups in by_size.values() for _, where in groups if not where.is_dir()]
+    if missing:
+        raise SegVarianceError(
+            f"{missing[0]} is not there: the study was stopped before its ensembles were made, or an earlier version made fewer. "
+            f"Trainings stay as they are when you run it again: segvariance run {study.root}"
+        )
     return {
         subset_configuration(source.name, size): tuple(
             Row(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,14 @@ def test_studies_that_are_not_of_one_split_or_not_done_are_refused(two, planned,
     assert ran.returncode == 2 and "is not trained yet" in ran.stderr
     ran = segvariance("best", two[0].root, two[0].root, "--output", tmp_path / "best")
     assert ran.returncode == 2 and "one name" in ran.stderr
+
+
+def test_a_study_that_lacks_its_ensembles_is_told_to_be_run_again_before_anything_is_written(
+    two, segvariance, tmp_path
+):
+    shutil.copytree(two[0].root, tmp_path / "half")
+    shutil.rmtree(tmp_path / "half" / "ensembles")
+    ran = segvariance("best", tmp_path / "half", two[1].root, "--output", tmp_path / "best")
+    assert ran.returncode == 2 and "Traceback" not in ran.stderr
+    assert f"segvariance run {tmp_path / 'half'}" in ran.stderr.replace("\n", " ")
+    assert not (tmp_path / "best").exists()
