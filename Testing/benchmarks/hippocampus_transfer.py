@@ -1,9 +1,9 @@
-"""What sources are worth for hippocampus: four sources, both trainings from scratch, few target cases and many, as a page of Markdown.
+"""What sources are worth for hippocampus: five sources, both trainings from scratch, few target cases and many, as a page of Markdown.
 
     python Testing/benchmarks/hippocampus_transfer.py --folder FOLDER [--quick] > page.md
 
-Sources: the whole hippocampus, masked volumes and positions of crops on 100 other cases of the same dataset (the last two without
-their labels), and a segmentation of the phantom. Plans the study below FOLDER if there is none, runs it (goes on where it stood),
+Sources: on 100 other cases of the same dataset the whole hippocampus, whether it is a small or a large one (a class derived from the
+reference's volume), masked volumes and positions of crops (the last two without any label), and a segmentation of the phantom. Plans the study below FOLDER if there is none, runs it (goes on where it stood),
 and prints what came out. ``--quick`` is a small version that shows the way, not what sources are worth.
 """
 
@@ -15,10 +15,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from nnunet_reference import SEGVARIANCE, hippocampus_folder
 
 from SegVarianceLib.core.events import read_events
 from SegVarianceLib.core.files import read_json
+from SegVarianceLib.dataset.dataset_json import open_dataset
+from SegVarianceLib.dataset.image_io import read_label_map
 from SegVarianceLib.dataset.phantom import make_phantom
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
@@ -29,25 +32,39 @@ from SegVarianceLib.study.facts import recipe_in_words, split_in_words, transfer
 from SegVarianceLib.study.stages import compare
 from SegVarianceLib.study.status import status_of
 
-FULL = {"cases": (5, 10, 20, 40), "seeds": 4, "steps": 1000}
+FULL = {"cases": (5, 10, 20, 40), "seeds": 4, "steps": 500}
 QUICK = {"cases": (5, 20), "seeds": 3, "steps": 100}
 SOURCE_CASES, PHANTOM_CASES = 100, 40
 
 
 def plan_and_run(folder: Path, cases: Sequence[int], seeds: int, steps: int) -> StudyFolder:
-    root, phantom = folder / "study", folder / "phantom"
+    root, phantom, sizes = folder / "study", folder / "phantom", folder / "sizes.csv"
     if not (root / "plan.json").exists():
         make_phantom(phantom, 0, PHANTOM_CASES)
-        sources = ("whole=segmentation", "masked=masked_volume", "position=position", f"phantom=segmentation:{phantom}")
+        write_sizes(hippocampus_folder(), sizes)
+        alone = ("whole=segmentation", "size=case_classes", "masked=masked_volume", "position=position")
+        sources = (*alone, f"phantom=segmentation:{phantom}")
         segvariance(
             *("plan-transfer", hippocampus_folder(), root, "--target-cases", *cases, "--seeds", seeds),
             *(part for source in sources for part in ("--source", source)),
-            *("--source-labels", "whole", "whole=1,2", "--source-cases", SOURCE_CASES),
+            *("--source-labels", "whole", "whole=1,2", "--source-classes", "size", sizes, "--source-cases", SOURCE_CASES),
             *("--budget", f"{steps} steps", "--source-budget", f"{steps} steps"),
         )
     if status_of(StudyFolder.open(root)).state != "finished":
         segvariance("run", root)
     return StudyFolder.open(root)
+
+
+def write_sizes(dataset: Path, path: Path) -> None:
+    """A class for each case: whether its hippocampus is larger than the median one."""
+    volumes_mm3 = {}
+    for case in open_dataset(dataset).cases:
+        assert case.label is not None, "a dataset's cases are those with a reference"
+        reference = read_label_map(case.label)
+        volumes_mm3[case.id] = np.count_nonzero(reference.array) * reference.geometry.voxel_volume_mm3
+    middle = float(np.median(list(volumes_mm3.values())))
+    lines = [f"{case_id},{'large' if size > middle else 'small'}" for case_id, size in volumes_mm3.items()]
+    path.write_text("\n".join(("case,class", *lines, "")), encoding="utf-8")
 
 
 def segvariance(*arguments: object) -> None:
