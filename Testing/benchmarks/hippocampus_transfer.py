@@ -47,7 +47,16 @@ def plan_and_run(folder: Path, cases: Sequence[int], seeds: int, steps: int) -> 
         segvariance(
             *("plan-transfer", hippocampus_folder(), root, "--target-cases", *cases, "--seeds", seeds),
             *(part for source in sources for part in ("--source", source)),
-            *("--source-labels", "whole", "whole=1,2", "--source-classes", "size", sizes, "--source-cases", SOURCE_CASES),
+            *(
+                "--source-labels",
+                "whole",
+                "whole=1,2",
+                "--source-classes",
+                "size",
+                sizes,
+                "--source-cases",
+                SOURCE_CASES,
+            ),
             *("--budget", f"{steps} steps", "--source-budget", f"{steps} steps"),
         )
     if status_of(StudyFolder.open(root)).state != "finished":
