@@ -37,6 +37,22 @@ class NetworkGrid:
     def resamples(self) -> bool:
         return self.shape != self.canonical_shape
 
+    def geometry(self, geometry: Geometry) -> Geometry:
+        """Where this grid's voxels lie in the patient, for an image of ``geometry``: arrays on the network's grid can be written and
+        shown as they are."""
+        spacing = self.axes.spacing(geometry.spacing_zyx_mm)
+        direction, first = np.zeros((3, 3)), np.zeros(3)
+        for axis, of in enumerate(self.axes.permutation):
+            flipped, count = self.axes.flipped[axis], self.canonical_shape[axis]
+            direction[:, 2 - axis] = geometry.direction_matrix[:, 2 - of] * (-1 if flipped else 1)
+            centre = 0.5 * count / self.shape[axis] - 0.5
+            first[2 - of] = count - 1 - centre if flipped else centre
+        x, y, z = (
+            mm * n / m for mm, n, m in zip(spacing[::-1], self.canonical_shape[::-1], self.shape[::-1], strict=True)
+        )
+        left, back, head = map(float, geometry.index_to_lps_mm(first))
+        return Geometry(self.shape[::-1], (x, y, z), (left, back, head), tuple(map(float, direction.flatten())))
+
     def image(self, array: np.ndarray) -> np.ndarray:
         """Image as read [c, z, y, x] to the network's grid, trilinear, float32."""
         turned = self.axes.apply(array)

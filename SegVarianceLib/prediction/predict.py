@@ -49,23 +49,20 @@ class Predictor:
         image = normalise(grid.image(volume.array), plan.channels)
         shapes = network.out_channels, network.patch_zyx, network.multiple_zyx
         rows = sliding_rows(image, self.members, *shapes, self.device, progress, self.facts.exclusive)
-        return self._on_input_grid(rows, grid, volume.geometry.shape_zyx, keep_probabilities)
+        return self.on_input_grid(rows, grid, volume.geometry.shape_zyx, keep_probabilities)
 
-    def _on_input_grid(
+    def on_input_grid(
         self, rows: Iterator[Rows], grid: NetworkGrid, shape_zyx: tuple[int, int, int], keep_probabilities: bool
     ) -> Prediction:
-        values = np.asarray(self.facts.class_values)
-        values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
+        """Probabilities on the network's grid, row by row, as a prediction of an image of ``shape_zyx``."""
+        values = _values(self.facts)
         label_map = np.zeros(shape_zyx, values.dtype)
         probabilities = np.zeros((len(values) if keep_probabilities else 0, *shape_zyx), np.uint8)
         # Views: what is written to the canonical arrays lands on the input's grid, without a copy of a whole volume.
         labels, kept = grid.axes.apply(label_map), grid.axes.apply(probabilities)
         for native in rows_on_canonical_grid(rows, grid):
             rows_of = slice(native.start, native.start + native.probabilities.shape[1])
-            made = (
-                values[_argmax(native.probabilities)] if self.facts.exclusive else _paint(native.probabilities, values)
-            )
-            np.moveaxis(labels, native.axis, 0)[rows_of] = made
+            np.moveaxis(labels, native.axis, 0)[rows_of] = label_values(native.probabilities, self.facts)
             if keep_probabilities:
                 np.moveaxis(kept, native.axis + 1, 1)[:, rows_of] = quantise_probabilities(native.probabilities)
         return Prediction(label_map, probabilities if keep_probabilities else None)
@@ -101,6 +98,17 @@ def _require_same_kind(path: Path, first: Path) -> None:
             raise SegVarianceError(
                 f"{path} has another {what.replace('_', ' ')} than {first}. Predict with each alone, then ensemble the label maps."
             )
+
+
+def label_values(probabilities: np.ndarray, facts: TrainedFacts) -> np.ndarray:
+    """Label values from probabilities [c, ...]: of the likeliest class, or as regions paint."""
+    values = _values(facts)
+    return values[_argmax(probabilities)] if facts.exclusive else _paint(probabilities, values)
+
+
+def _values(facts: TrainedFacts) -> np.ndarray:
+    values = np.asarray(facts.class_values)
+    return values.astype(np.uint8 if values.max() < 256 else np.uint16)
 
 
 def rows_on_canonical_grid(rows: Iterator[Rows], grid: NetworkGrid) -> Iterator[Rows]:

@@ -15,6 +15,7 @@ from ..ensemble.rules import RULES
 from ..metrics.metric import METRICS, USUAL_METRICS
 from ..stats.seed_matrix import FOREGROUND_MEAN
 from . import (
+    commands_adapt,
     commands_best,
     commands_choose,
     commands_compare,
@@ -44,6 +45,7 @@ A study: many seeds of one recipe, from a dataset folder to a report
   stop             Stop a study; nothing is lost.
 
 Single steps, on a study or on plain folders of NIfTI or NRRD files
+  adapt            Refine trained networks for one case on training cases deformed onto it, and say what moved.
   predict          Segment images with one trained run, or with many at once.
   ensemble         Combine the predictions of several folders by one rule.
   rules            Compare rules on the same members: where they differ, what each member changes.
@@ -178,7 +180,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
     commands_transfer.add_arguments(_command(commands, "plan-transfer", commands_transfer.transfer))
 
     run = _command(commands, "run", commands_study.run, aliases=["resume"])
-    run.add_argument("study")
+    run.add_argument("study", help="or the folder of an adaptation to one case")
     run.add_argument(
         "--jobs", type=int, default=None, help="trainings side by side (default: one per core, or one on a GPU)"
     )
@@ -193,6 +195,8 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _folder_commands(commands: argparse._SubParsersAction) -> None:
+    commands_adapt.add_arguments(_command(commands, "adapt", commands_adapt.adapt))
+
     predict = _command(commands, "predict", commands_folders.predict)
     predict.add_argument(
         "models", nargs="+", help="a study, run folders, or weights.safetensors files; several are averaged"

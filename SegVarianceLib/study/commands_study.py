@@ -17,10 +17,12 @@ from ..dataset.label_declaration import regions_of_text
 from ..dataset.phantom import make_phantom
 from ..dataset.region_checks import described
 from ..evaluation.score_table import ScoreTable
+from ..plan.adaptation_folder import AdaptationFolder
 from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.study_folder import StudyFolder
 from ..stats.study_statistics import study_statistics
 from ..stats.transfer import transfer_rows
+from . import commands_adapt
 from .commands_transfer import print_transfer
 from .facts import recipe_in_words, split_in_words
 from .findings import print_statistics
@@ -110,6 +112,8 @@ def plan(arguments: Namespace) -> int:
 
 
 def run(arguments: Namespace) -> int:
+    if (adaptation := adaptation_in(arguments.study)) is not None:
+        return commands_adapt.detach(adaptation) if arguments.detach else commands_adapt.run(adaptation)
     study = StudyFolder.open(Path(arguments.study))
     if arguments.jobs is not None and arguments.jobs < 1:
         raise SegVarianceError(f"--jobs {arguments.jobs}: give at least 1.")
@@ -122,6 +126,8 @@ def run(arguments: Namespace) -> int:
 
 
 def status(arguments: Namespace) -> int:
+    if (adaptation := adaptation_in(arguments.study)) is not None:
+        return commands_adapt.status(adaptation, arguments.json)
     found = status_of(StudyFolder.open(Path(arguments.study)))
     if arguments.json:
         print_json(to_json(found))
@@ -146,8 +152,15 @@ def status(arguments: Namespace) -> int:
 
 
 def stop(arguments: Namespace) -> int:
-    out.print(stop_worker(StudyFolder.open(Path(arguments.study))), markup=False)
+    folder = adaptation_in(arguments.study) or StudyFolder.open(Path(arguments.study))
+    out.print(stop_worker(folder), markup=False)
     return 0
+
+
+def adaptation_in(folder: str) -> AdaptationFolder | None:
+    """The adaptation to one case that a folder holds in place of a study."""
+    found = AdaptationFolder(Path(folder))
+    return found if found.plan_path.is_file() else None
 
 
 def _run_here(study: StudyFolder, jobs: int | None) -> int:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import psutil
 from filelock import FileLock, Timeout
@@ -18,13 +19,27 @@ from filelock import FileLock, Timeout
 from ..core.errors import SegVarianceError
 from ..core.files import read_json, write_json, write_text
 from ..core.records import from_json, to_json
-from ..plan.study_folder import StudyFolder
 from .executors import kill_tree
 
 _START_PATIENCE_S = 30.0
 _STOP_PATIENCE_S = 15.0
 _SAME_START_S = 2.0
 """A process with the recorded number that started this much apart is another one: numbers are used again."""
+
+
+class Workplace(Protocol):
+    """A folder that one process works on, which ``segvariance run FOLDER`` starts: a study, or an adaptation to one case."""
+
+    root: Path
+
+    @property
+    def lock_path(self) -> Path: ...
+
+    @property
+    def worker_path(self) -> Path: ...
+
+    @property
+    def stop_path(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,7 @@ class WorkerRecord:
 
 
 @contextmanager
-def sole_worker(study: StudyFolder) -> Iterator[Callable[[], bool]]:
+def sole_worker(study: Workplace) -> Iterator[Callable[[], bool]]:
     """Hold the study; gives the question whether to stop, which SIGINT, SIGTERM and ``stop_worker`` answer with yes.
 
     The lock is the operating system's, so a killed worker leaves none behind.
@@ -69,7 +84,7 @@ def sole_worker(study: StudyFolder) -> Iterator[Callable[[], bool]]:
         lock.release()
 
 
-def worker_of(study: StudyFolder) -> WorkerRecord | None:
+def worker_of(study: Workplace) -> WorkerRecord | None:
     """The worker on this study if it lives, else None; a record that a crash left behind is seen through.
 
     A worker on another host cannot be asked for its life; its record is believed.
@@ -83,7 +98,7 @@ def worker_of(study: StudyFolder) -> WorkerRecord | None:
     return record if record.host != socket.gethostname() or _process_of(record) else None
 
 
-def stop_worker(study: StudyFolder) -> str:
+def stop_worker(study: Workplace) -> str:
     """Ask the worker to stop, then end its process tree; says in a sentence what happened. The study can be resumed.
 
     Raises:
@@ -104,7 +119,7 @@ def stop_worker(study: StudyFolder) -> str:
     return f"Killed {worker}, which did not stop in {_STOP_PATIENCE_S:g} s. Resume with: segvariance run {study.root}"
 
 
-def start_detached(study: StudyFolder, arguments: list[str]) -> WorkerRecord:
+def start_detached(study: Workplace, arguments: list[str]) -> WorkerRecord:
     """Start ``segvariance run`` as a process that outlives this one; returns once it holds the study.
 
     Raises:

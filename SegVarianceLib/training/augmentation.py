@@ -71,13 +71,13 @@ def augment(
     Returns:
         image float32 [n, c, z, y, x] in channels-last memory, label map int64 [n, 1, z, y, x].
     """
-    grid = _grid(torch.from_numpy(draw.matrix).float().to(image.device), image.shape[2:], patch)
+    grid = sampling_grid(torch.from_numpy(draw.matrix).float().to(image.device), image.shape[2:], patch)
     patches = F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     labels = F.grid_sample(label_map[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
     return _intensity(patches, draw).contiguous(memory_format=torch.channels_last_3d), labels.long()
 
 
-def _grid(matrix: Tensor, block: torch.Size, patch: tuple[int, int, int]) -> Tensor:
+def sampling_grid(matrix: Tensor, block: torch.Size, patch: tuple[int, int, int]) -> Tensor:
     """Sampling positions [n, z, y, x, 3] in grid_sample's (x, y, z), -1 to 1 over the block."""
     axes = [torch.arange(length, device=matrix.device) - (length - 1) / 2 for length in patch]
     centred = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)

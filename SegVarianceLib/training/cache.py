@@ -53,11 +53,20 @@ def write_cache(
         if should_stop():
             return False
         made = cached_case(case, labels, plan)
-        _save(_path(folder, case.id, "image"), made.image)
-        _save(_path(folder, case.id, "label"), made.label_map)
+        write_case(folder, made)
         progress(index + 1, len(cases))
     write_json(record, made_from)
     return True
+
+
+def write_case(folder: Path, case: TrainingCase) -> None:
+    """Write one case so that ``read_cache`` finds it; its label map last."""
+    _save(_path(folder, case.id, "image"), case.image)
+    _save(_path(folder, case.id, "label"), case.label_map)
+
+
+def holds_case(folder: Path, case_id: str) -> bool:
+    return _path(folder, case_id, "label").is_file()
 
 
 def cached_case(case: Case, labels: LabelSet | None, plan: PreprocessingPlan) -> TrainingCase:
