@@ -13,6 +13,7 @@ from ..stats.ensemble_size import EnsembleCurve
 from ..stats.failure_prediction import FailurePrediction
 from ..stats.score_cube import higher_is_better, metric_of_column
 from ..stats.seed_study import SeedStudies
+from .adaptation_section import Adaptation
 from .transfer_section import Transfer
 
 
@@ -46,6 +47,7 @@ class ReportContent:
     ensemble_curves: tuple[EnsembleCurve, ...] = ()
     failure_predictions: tuple[FailurePrediction, ...] = ()
     transfer: Transfer | None = None
+    adaptation: Adaptation | None = None
 
 
 def worst_cases(scores: ScoreTable, metric: str, count: int) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from ..core.errors import SegVarianceError
 from ..core.files import write_text
 from ..core.words import counted
 from ..stats.seed_study import SeedStudy
+from .adaptation_section import adaptation_section, adaptation_tables
 from .comparison_sections import comparison_findings, comparison_plots
 from .comparison_tables import comparison_tables
 from .content import ReportContent
@@ -61,6 +62,7 @@ def report_html(content: ReportContent, stem: str) -> str:
         element(
             "main",
             transfer_section(content.transfer),
+            adaptation_section(content.adaptation),
             element("h2", "What was found"),
             *_compared(content, colour_of),
             *_found(configurations, content.studies.not_studied),
@@ -85,7 +87,8 @@ def _tables(content: ReportContent) -> tuple[Table, ...]:
     of_seeds = study_tables(content.scores, content.studies.studies, content.primary_metric)
     predicted = failure_table(content.failure_predictions)
     transfer = transfer_tables(content.transfer) if content.transfer else ()
-    return tuple(table for table in (*transfer, *compared, *of_seeds, predicted) if table.rows)
+    adapted = adaptation_tables(content.adaptation) if content.adaptation else ()
+    return tuple(table for table in (*transfer, *adapted, *compared, *of_seeds, predicted) if table.rows)
 
 
 def _compared(content: ReportContent, colour_of: ColourOf) -> list[Markup]:

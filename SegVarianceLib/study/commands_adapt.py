@@ -13,7 +13,7 @@ from ..core.records import to_json
 from ..core.words import counted
 from ..plan.adaptation import ADAPTED, GUIDES, VARIANTS, AdaptationSettings, variant
 from ..plan.adaptation_folder import AdaptationFolder, AdaptationRecord
-from .new_adaptation import AdaptationWishes, plan_adaptation
+from .new_adaptation import AdaptationWishes, plan_adaptation, starts_of
 from .pipeline import Stopped
 from .progress_display import duration_text
 from .terminal import aside, out, print_json, progress_bar
@@ -31,6 +31,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="the first N cases that the study holds out, by each run alone, scored against the runs as they were",
+    )
+    what.add_argument("--images", metavar="FOLDER", help="as --held-out, on these images; needs --references")
+    parser.add_argument(
+        "--references", metavar="FOLDER", help="with --images: to score afterwards, by nobody else read"
     )
     parser.add_argument("--output", default=None, help="new folder, or one to go on with (default: in the study)")
     parser.add_argument("--configuration", default=None, help="of the study, where it has several")
@@ -65,11 +69,7 @@ def adapt(arguments: Namespace) -> int:
     wishes = _wishes(arguments)
     output = None if arguments.output is None else Path(arguments.output)
     if arguments.case is None:
-        from .adaptation_campaign import run_campaign
-
-        return run_campaign(
-            Path(arguments.model), arguments.held_out, arguments.variant, output, wishes, arguments.jobs
-        )
+        return _campaign(arguments, output, wishes)
     if len(arguments.variant) > 1:
         raise SegVarianceError(
             "Several variants are compared on held-out cases. Give one with --case, or --held-out N."
@@ -84,6 +84,31 @@ def adapt(arguments: Namespace) -> int:
         out.print(f"Planned. Adapt with: segvariance run {folder.root}", markup=False)
         return 0
     return detach(folder) if arguments.detach else run(folder)
+
+
+def _campaign(arguments: Namespace, output: Path | None, wishes: AdaptationWishes) -> int:
+    """Many cases and networks, and what it was worth."""
+    from .adaptation_campaign import cases_by_fold, cases_in, print_gains, run_campaign
+
+    if output is None:
+        raise SegVarianceError("Many adaptations need a folder of their own: --output FOLDER.")
+    if (arguments.images is None) != (arguments.references is None):
+        raise SegVarianceError(
+            "--images and --references belong together: adapted masks are scored against references."
+        )
+    model = Path(arguments.model)
+    study, _ = starts_of(model, wishes.configuration)
+    if arguments.images is None:
+        cases = cases_by_fold(study, arguments.held_out)
+    else:
+        cases = cases_in(study, Path(arguments.images), Path(arguments.references))
+    try:
+        gains = run_campaign(model, cases, arguments.variant, output, wishes, arguments.jobs)
+    except Stopped:
+        out.print("Stopped; what is done stays done. Give the same command again to go on.", markup=False)
+        return 130
+    print_gains(gains, output)
+    return 0
 
 
 def detach(folder: AdaptationFolder) -> int:

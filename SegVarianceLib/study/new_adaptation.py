@@ -23,12 +23,14 @@ _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 @dataclass(frozen=True)
 class AdaptationWishes:
-    """What the user chooses. ``budget``: '60 steps' a round, or '2 minutes' for the case on this machine; None: as ``settings`` says."""
+    """What the user chooses. ``budget``: '60 steps' a round, or '2 minutes' for the case on this machine; None: as ``settings`` says.
+    ``augmented``: copies of test-time augmentation; None: as many as take as long as an adaptation, measured when planned."""
 
     configuration: str | None = None
     settings: AdaptationSettings = field(default_factory=AdaptationSettings)
     variant: str = ADAPTED
     budget: str | None = None
+    augmented: int | None = None
     seed: int = 0
     device: str = "auto"
     threads: int = 1
@@ -75,8 +77,23 @@ def plan_adaptation(
         return folder
     if wishes.budget is not None:
         plan = replace(plan, settings=_within(wishes.budget, plan, study, say))
+    if plan.settings.augmented:
+        copies = wishes.augmented or copies_at_equal_time(plan, study, say)
+        plan = replace(plan, settings=replace(plan.settings, augmented=copies))
     plan.write(folder.plan_path)
     return folder
+
+
+def copies_at_equal_time(
+    plan: AdaptationPlan, study: StudyFolder, say: Callable[[str], object] = lambda sentence: None
+) -> int:
+    """Predictions of disturbed copies that take as long as adapting with the same settings, on this machine."""
+    from .adapting import measure
+
+    say("Timing a step, a prediction and an alignment")
+    pace, settings = measure(plan, study), plan.settings
+    steps_s = settings.rounds * settings.steps * pace.step_s
+    return max(1, round((pace.fixed_s(settings, 1) + steps_s) / pace.prediction_s))
 
 
 def starts_of(study_or_run: Path, configuration: str | None) -> tuple[StudyFolder, list[Run]]:
@@ -167,6 +184,8 @@ def _require_same(folder: AdaptationFolder, plan: AdaptationPlan, wishes: Adapta
     there = folder.plan
     if wishes.budget is not None:  # its steps were measured when it was planned
         plan = replace(plan, settings=replace(plan.settings, steps=there.settings.steps))
+    if plan.settings.augmented:
+        plan = replace(plan, settings=replace(plan.settings, augmented=there.settings.augmented))
     if there.inputs != plan.inputs:
         raise SegVarianceError(
             f"{folder.root} holds another adaptation (other networks, image, cases or settings). Give another --output, or delete the folder."
