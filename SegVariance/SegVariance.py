@@ -23,6 +23,7 @@ if (_CHECKOUT / "SegVarianceLib").is_dir() and str(_CHECKOUT) not in sys.path:
     sys.path.append(str(_CHECKOUT))
 
 from SegVarianceSlicer.child_process import ChildProcesses  # noqa: E402
+from SegVarianceSlicer.panels.adapt import AdaptPanel  # noqa: E402
 from SegVarianceSlicer.panels.compare import ComparePanel  # noqa: E402
 from SegVarianceSlicer.panels.ensemble import EnsemblePanel  # noqa: E402
 from SegVarianceSlicer.panels.environment import EnvironmentPanel  # noqa: E402
@@ -33,10 +34,11 @@ from SegVarianceSlicer.panels.scores import ScoresPanel  # noqa: E402
 from SegVarianceSlicer.panels.settings import Settings  # noqa: E402
 from SegVarianceSlicer.panels.train import TrainPanel  # noqa: E402
 from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember  # noqa: E402
+from SegVarianceSlicer.presenter_adapt import AdaptPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_compare import ComparePresenter  # noqa: E402
 from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter  # noqa: E402
 from SegVarianceSlicer.presenter_environment import EnvironmentPresenter  # noqa: E402
-from SegVarianceSlicer.presenter_look import LookPresenter  # noqa: E402
+from SegVarianceSlicer.presenter_look import BESIDE, LookPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_open import OpenPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_regions import RegionsPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_review import ReviewSession  # noqa: E402
@@ -121,6 +123,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             ScoresPanel(self._section(_("Scores"), "scores", True), self.scores),
             ComparePanel(self._section(_("Compare"), "compare", True), self.compare),
             TrainPanel(self._section(_("Train"), "train", True), self.training),
+            AdaptPanel(self._section(_("Adapt to this case"), "adapt", True), self.adaptation),
             EnvironmentPanel(self._section(_("Environment"), "environment", True), self.environment),
         ]
         self.layout.addStretch(1)
@@ -155,6 +158,14 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._processes, self.environment.worker, landed=self._on_landed, settings=settings
         )
         self._followed = self.training.state.study
+        self.adaptation = AdaptPresenter(
+            self.session,
+            self.opening,
+            self._processes,
+            self.environment.worker,
+            settings,
+            lambda: self.look.arrange(BESIDE),
+        )
 
     def cleanup(self):
         """The module is reloaded or the application ends; trainings go on by themselves."""
@@ -181,6 +192,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _tick(self):
         self.environment.tick()
         self.training.tick()
+        self.adaptation.tick()
         if self.training.state.study != self._followed:  # no event tells that a scene is going to be saved
             self._followed = self.training.state.study
             self._remember()

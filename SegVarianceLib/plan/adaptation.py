@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..core.files import read_json, sha256_of_json, write_json
 from ..core.records import from_json, to_json
+from ..dataset.case import Case, Dataset
+from ..dataset.fingerprint import dataset_digest
 from .recipe import require_positive
+from .study_folder import StudyFolder
 
 SCHEMA = 1
 
@@ -85,7 +89,7 @@ class Start:
 
 @dataclass(frozen=True)
 class AdaptationPlan:
-    """Everything that an adaptation follows from but the machine.
+    """Everything that an adaptation follows from but the machine. ``case`` and ``ending`` name its files.
 
     ``images`` and their digests are of the inference case; nothing names a reference of it. ``training_cases`` are cases of
     ``study`` with their digest; the most useful ones among them become neighbours.
@@ -93,6 +97,7 @@ class AdaptationPlan:
 
     schema: int
     case: str
+    ending: str
     images: tuple[str, ...]
     images_sha256: tuple[str, ...]
     study: str
@@ -118,7 +123,7 @@ class AdaptationPlan:
     def inputs(self) -> str:
         """Digest of all of it but places: the same files elsewhere give the same adaptation."""
         content = to_json(self)
-        for name in ("images", "study", "device", "case", "variant"):
+        for name in ("case", "ending", "images", "study", "device", "variant"):
             del content[name]
         content["starts"] = [start.sha256 for start in self.starts]
         return sha256_of_json(content)
@@ -135,3 +140,12 @@ class AdaptationPlan:
                 f"{path} has schema {content.get('schema')!r}; this version reads {SCHEMA}. Adapt the case again, into a new folder."
             )
         return from_json(cls, content, str(path))
+
+
+def training_digest(study: StudyFolder, cases: Sequence[Case]) -> str:
+    """Of images and references of these cases of a study."""
+    remembered = study.dataset
+    folder, channels = Path(remembered.folder), remembered.channels
+    return dataset_digest(
+        Dataset(folder, remembered.name, channels, study.labels, tuple(cases), remembered.file_ending, "")
+    )

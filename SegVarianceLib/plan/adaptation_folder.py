@@ -12,6 +12,9 @@ from ..core.files import read_json
 from ..core.records import from_json
 from .adaptation import AdaptationPlan
 
+INITIAL, ADAPTED = "initial", "adapted"
+"""What the networks as they were give, and what is left after adaptation."""
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -107,13 +110,21 @@ class AdaptationFolder:
         """Images and labels of the neighbours as they were learnt from, nearest first."""
         return self.root / "neighbours"
 
-    def label_map(self, name: str, ending: str) -> Path:
-        """``initial`` or ``adapted``."""
-        return self.root / f"{name}{ending}"
+    def mask(self, name: str) -> Path:
+        """The mask ``INITIAL`` or ``ADAPTED``: each in a folder of its own, so that the two open as members, side by side."""
+        return self.masks(name) / f"{self.plan.case}{self.plan.ending}"
+
+    def masks(self, name: str) -> Path:
+        return self.root / "masks" / name
+
+    @property
+    def differences(self) -> Path:
+        """A label map of what moved: 1 added, 2 removed, 3 given to another structure."""
+        return self.root / "differences" / f"{self.plan.case}{self.plan.ending}"
 
     @property
     def probabilities(self) -> Path:
-        return self.root / "probabilities" / "adapted.nrrd"
+        return self.root / "probabilities" / f"{self.plan.case}.nrrd"
 
     @cached_property
     def plan(self) -> AdaptationPlan:

@@ -18,7 +18,7 @@ from ..dataset.image_io import find_images, read_case_images
 from ..evaluation.evaluate import Member, score_members
 from ..evaluation.score_table import Score, ScoreTable
 from ..plan.adaptation import variant
-from ..plan.adaptation_folder import AdaptationFolder
+from ..plan.adaptation_folder import ADAPTED, INITIAL, AdaptationFolder
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
 from ..report.adaptation_section import Adaptation, Variant
@@ -100,7 +100,7 @@ def run_campaign(
         scores=table,
         studies=study_statistics(table, _METRIC, recipes=[before]).studies,
         primary_metric=_METRIC,
-        pictures=_pictures(study, tasks, gains),
+        pictures=_pictures(tasks, gains),
         labels=study.labels,
         adaptation=found,
     )
@@ -190,18 +190,18 @@ def _adapt_one(root: str) -> str:
 
 def _scores(study: StudyFolder, tasks: Sequence[_Task], progress: Callable[[int, int], None]) -> list[Score]:
     """The first masks of the first variant as the networks as they were, and the adapted masks of every variant."""
-    ending, found = study.dataset.file_ending, list[Score]()
+    found: list[Score] = []
     for fold in dict.fromkeys(task.run.fold for task in tasks):
         members: dict[Member, dict[str, Path]] = {}
         references: dict[str, Path] = {}
         for task in (task for task in tasks if task.run.fold == fold):
             references[task.case.id] = task.case.reference
             for name, which in (
-                (task.run.configuration, "initial"),
-                (f"{task.run.configuration}_{task.variant}", "adapted"),
+                (task.run.configuration, INITIAL),
+                (f"{task.run.configuration}_{task.variant}", ADAPTED),
             ):
                 who = Member(name, task.run.member, task.run.seed, fold)
-                members.setdefault(who, {}).setdefault(task.case.id, task.folder.label_map(which, ending))
+                members.setdefault(who, {}).setdefault(task.case.id, task.folder.mask(which))
         found += score_members(members, references, study.labels, study.plan.tolerance_mm, progress)
     return found
 
@@ -260,9 +260,9 @@ def _what_was_done(study: StudyFolder, tasks: Sequence[_Task]) -> tuple[tuple[st
     )
 
 
-def _pictures(study: StudyFolder, tasks: Sequence[_Task], gains: Sequence[PairedGain]) -> tuple[CaseFiles, ...]:
+def _pictures(tasks: Sequence[_Task], gains: Sequence[PairedGain]) -> tuple[CaseFiles, ...]:
     """Of the first variant and the first network: the cases that gained and lost most, before and after."""
-    first, ending = gains[0], study.dataset.file_ending
+    first = gains[0]
     by_case = dict(zip(first.cases, first.values[0], strict=True))
     run, name = tasks[0].run, tasks[0].variant
     mine = {
@@ -276,8 +276,8 @@ def _pictures(study: StudyFolder, tasks: Sequence[_Task], gains: Sequence[Paired
             0,
             mine[case].case.reference,
             {
-                "before": mine[case].folder.label_map("initial", ending),
-                f"{name}: {by_case[case]:+.3f} Dice": mine[case].folder.label_map("adapted", ending),
+                "before": mine[case].folder.mask(INITIAL),
+                f"{name}: {by_case[case]:+.3f} Dice": mine[case].folder.mask(ADAPTED),
             },
         )
         for case in dict.fromkeys((*order[::-1][:2], *order[:2]))

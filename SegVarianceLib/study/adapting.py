@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,19 @@ from ..core.errors import SegVarianceError
 from ..core.events import EventLog
 from ..core.files import remove_half_written, sha256_of_file, sha256_of_json, write_json
 from ..core.records import to_json
-from ..dataset.case import Case
 from ..dataset.image_io import read_image, write_label_map, write_map, write_probabilities
+from ..dataset.label_declaration import declaration
 from ..evaluation.plausibility import moved, warnings_of
 from ..model.device import open_device, peak_memory_mib
 from ..model.trained import class_values, read_trained_facts
-from ..plan.adaptation import SCHEMA, AdaptationPlan, AdaptationSettings
-from ..plan.adaptation_folder import AdaptationFolder, AdaptationRecord
+from ..plan.adaptation import SCHEMA, AdaptationPlan, training_digest
+from ..plan.adaptation_folder import ADAPTED, INITIAL, AdaptationFolder, AdaptationRecord
 from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import Configuration
 from ..prediction import inference_learning as learning
 from ..prediction.augmented import predict_augmented
-from ..prediction.deformation import align
 from ..prediction.inference_learning import Work
-from ..prediction.neighbours import Target
-from ..training.cache import cached_case, read_cache, write_cache
+from ..training.cache import read_cache, write_cache
 from ..training.patches import TrainingCase
 from ..training.trainer import training_device
 from .executors import Event
@@ -76,7 +73,7 @@ def run_adaptation(folder: AdaptationFolder, listen: Listener = lambda event: No
 def _adapt(folder: AdaptationFolder, report: learning.Report, should_stop: Callable[[], bool]) -> AdaptationRecord:
     started, resumed = (time.perf_counter(), time.process_time()), folder.work.exists()
     plan, study = folder.plan, StudyFolder.open(Path(folder.plan.study))
-    work = _work(folder, plan, study, report, should_stop)
+    work = work_of(folder, plan, study, report, should_stop)
     cases = cache(lambda: _training_cases(study, plan, work, should_stop))
     if not learning.begin(work):
         raise Stopped
@@ -96,7 +93,7 @@ def _adapt(folder: AdaptationFolder, report: learning.Report, should_stop: Calla
     return record
 
 
-def _work(
+def work_of(
     folder: AdaptationFolder,
     plan: AdaptationPlan,
     study: StudyFolder,
@@ -141,10 +138,8 @@ def _training_cases(
     study: StudyFolder, plan: AdaptationPlan, work: Work, should_stop: Callable[[], bool]
 ) -> list[TrainingCase]:
     """On their own network grids, from a cache that all adaptations with these training cases share."""
-    from .new_adaptation import digest_of_cases
-
     cases = [study.case(case_id) for case_id in plan.training_cases]
-    if digest_of_cases(study, cases) != plan.training_digest:
+    if training_digest(study, cases) != plan.training_digest:
         raise SegVarianceError(
             f"The training cases in {study.dataset.folder} have changed since the adaptation was planned. Restore them, or adapt anew."
         )
@@ -174,16 +169,17 @@ def _finish(
 ) -> AdaptationRecord:
     """Write masks, probabilities, what moved and the neighbours; the record is for the caller, who writes it last."""
     plan, geometry, like = folder.plan, work.volume.geometry, Path(folder.plan.images[0])
-    ending, labels = study.dataset.file_ending, study.labels
+    labels = study.labels
     initial = learning.on_input_grid(work, work.averages(0), keep_probabilities=False).label_map
     adapted = learning.on_input_grid(work, work.averages(last), keep_probabilities=True)
-    write_label_map(folder.label_map("initial", ending), initial, geometry, like)
-    write_label_map(folder.label_map("adapted", ending), adapted.label_map, geometry, like)
-    write_label_map(folder.label_map("differences", ending), _differences(initial, adapted.label_map), geometry, like)
+    for name, label_map in ((INITIAL, initial), (ADAPTED, adapted.label_map)):
+        write_label_map(folder.mask(name), label_map, geometry, like)
+        write_json(folder.masks(name) / "dataset.json", declaration(labels))
+    write_label_map(folder.differences, _differences(initial, adapted.label_map), geometry, like)
     assert adapted.probabilities is not None, "asked for"  # noqa: S101 (for the type checker)
     write_probabilities(folder.probabilities, adapted.probabilities, geometry, work.facts.class_names, like)
     neighbours = () if plan.settings.augmented else tuple(learning.neighbours(work, plan.settings.rounds - 1))
-    _show_neighbours(folder, work, [each.case for each in neighbours if not each.left_out], ending)
+    _show_neighbours(folder, work, [each.case for each in neighbours if not each.left_out])
     found = moved(initial, adapted.label_map, labels, geometry.voxel_volume_mm3)
     return AdaptationRecord(
         schema=SCHEMA,
@@ -200,19 +196,18 @@ def _finish(
     )
 
 
-ADDED, REMOVED, RELABELLED = 1, 2, 3
-"""Values of ``differences``: foreground only after, only before, another structure."""
+_ADDED, _REMOVED, _RELABELLED = 1, 2, 3
 
 
 def _differences(initial: np.ndarray, adapted: np.ndarray) -> np.ndarray:
     changed = initial != adapted
-    found = np.where(changed, RELABELLED, 0).astype(np.uint8)
-    found[changed & (initial == 0)] = ADDED
-    found[changed & (adapted == 0)] = REMOVED
+    found = np.where(changed, _RELABELLED, 0).astype(np.uint8)
+    found[changed & (initial == 0)] = _ADDED
+    found[changed & (adapted == 0)] = _REMOVED
     return found
 
 
-def _show_neighbours(folder: AdaptationFolder, work: Work, names: Sequence[str], ending: str) -> None:
+def _show_neighbours(folder: AdaptationFolder, work: Work, names: Sequence[str]) -> None:
     """First channel and labels of each neighbour, on the network's grid in the inference image's place, nearest first."""
     if not work.settings.deform:
         return  # they lie on grids of their own
@@ -222,8 +217,8 @@ def _show_neighbours(folder: AdaptationFolder, work: Work, names: Sequence[str],
     for number, case in enumerate(cases, start=1):
         counted = np.where(case.label_map < len(values), case.label_map, 0)
         name = f"{number:02d}_{case.id}"
-        write_map(folder.neighbours / f"{name}{ending}", case.image[0], geometry)
-        write_label_map(folder.neighbours / f"{name}_labels{ending}", values[counted], geometry)
+        write_map(folder.neighbours / f"{name}{folder.plan.ending}", case.image[0], geometry)
+        write_label_map(folder.neighbours / f"{name}_labels{folder.plan.ending}", values[counted], geometry)
 
 
 def _volumes_ml(cases: Sequence[TrainingCase], study: StudyFolder, work: Work) -> dict[str, list[float]]:
@@ -248,49 +243,6 @@ def _lowest_dice(work: Work, initial: np.ndarray) -> dict[str, float]:
             if each.dice is not None:
                 lowest[each.structure] = min(each.dice, lowest.get(each.structure, 1.0))
     return lowest
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds of one step, one prediction and one alignment, for this image on this machine."""
-
-    step_s: float
-    prediction_s: float
-    alignment_s: float
-
-    def fixed_s(self, settings: AdaptationSettings, members: int) -> float:
-        """All but the steps."""
-        predictions = (settings.rounds * settings.predictions + 1) * members
-        return settings.rounds * settings.neighbours * self.alignment_s + predictions * self.prediction_s
-
-
-def measure(plan: AdaptationPlan, study: StudyFolder) -> Pace:
-    """Time one of each on the first training cases."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = AdaptationFolder(Path(temporary))
-        work = _work(folder, plan, study, lambda *_, **__: None, lambda: False)
-        work = replace(work, weights=work.weights[:1])
-        begun = time.perf_counter()
-        learning.begin(work)
-        prediction_s = time.perf_counter() - begun
-        cases = [_read(study.case(name), study, work) for name in plan.training_cases[:2]]
-        begun = time.perf_counter()
-        target = Target(work.image(), learning.current_mask(work, 0))
-        align(cases[0], target, plan.settings, work.classes, work.facts.preprocessing.spacing_zyx_mm)
-        alignment_s = time.perf_counter() - begun
-        trainer = learning.trainer_of(work, 0, 0, cases)
-        times = []
-        for _ in range(6):
-            begun = time.perf_counter()
-            trainer.train_step()
-            times.append(time.perf_counter() - begun)
-    return Pace(min(times[2:]), prediction_s, alignment_s)
-
-
-def _read(case: Case, study: StudyFolder, work: Work) -> TrainingCase:
-    return cached_case(case, study.labels, work.facts.preprocessing)
 
 
 def _with_time_left(report: learning.Report, plan: AdaptationPlan) -> learning.Report:

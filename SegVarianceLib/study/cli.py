@@ -197,17 +197,7 @@ def _study_commands(commands: argparse._SubParsersAction) -> None:
 def _folder_commands(commands: argparse._SubParsersAction) -> None:
     commands_adapt.add_arguments(_command(commands, "adapt", commands_adapt.adapt))
 
-    predict = _command(commands, "predict", commands_folders.predict)
-    predict.add_argument(
-        "models", nargs="+", help="a study, run folders, or weights.safetensors files; several are averaged"
-    )
-    predict.add_argument("--recipe", default=None, help="ensemble_recipe.json of best; then give the studies it names")
-    predict.add_argument("--images", required=True, help="folder of images; channels as CASE_0000, CASE_0001")
-    predict.add_argument("--regions", default=None, metavar="JSON", help="rebuild labels as regions.json says")
-    predict.add_argument("--output", required=True, help="folder for the label maps")
-    predict.add_argument("--probabilities", action="store_true", help="also write 8-bit class probabilities")
-    predict.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
-    predict.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
+    commands_folders.add_predict_options(_command(commands, "predict", commands_folders.predict))
 
     ensemble = _command(commands, "ensemble", commands_ensemble.ensemble)
     ensemble.add_argument("folders", nargs="+", help="one folder of predictions a member, the same cases in each")

@@ -195,4 +195,4 @@ def _print_record(folder: AdaptationFolder, record: AdaptationRecord) -> None:
         out.print(f"  Look twice: {warning}", style="yellow", markup=False)
     if not record.warnings:
         out.print("  Nothing departs implausibly. That is no proof that the mask is better.", markup=False)
-    out.print(f"{folder.root}: initial, adapted, differences, probabilities and the deformed neighbours", markup=False)
+    out.print(f"{folder.root}: masks, differences, probabilities and the deformed neighbours", markup=False)

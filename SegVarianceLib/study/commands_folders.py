@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -38,6 +38,19 @@ from .nnunet_results import is_results, labels_told, score_results
 from .terminal import out, progress_bar
 
 _SEED_IN_NAME = re.compile(r"seed[_-]?(\d+)$")
+
+
+def add_predict_options(predict: ArgumentParser) -> None:
+    predict.add_argument(
+        "models", nargs="+", help="a study, run folders, or weights.safetensors files; several are averaged"
+    )
+    predict.add_argument("--recipe", default=None, help="ensemble_recipe.json of best; then give the studies it names")
+    predict.add_argument("--images", required=True, help="folder of images; channels as CASE_0000, CASE_0001")
+    predict.add_argument("--regions", default=None, metavar="JSON", help="rebuild labels as regions.json says")
+    predict.add_argument("--output", required=True, help="folder for the label maps")
+    predict.add_argument("--probabilities", action="store_true", help="also write 8-bit class probabilities")
+    predict.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
+    predict.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")
 
 
 def predict(arguments: Namespace) -> int:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ..core.errors import SegVarianceError
 from ..core.files import safe_name, sha256_of_file
-from ..dataset.case import Case, Dataset
-from ..dataset.fingerprint import dataset_digest
-from ..plan.adaptation import ADAPTED, SCHEMA, AdaptationPlan, AdaptationSettings, Start
+from ..dataset.case import Case
+from ..plan.adaptation import ADAPTED, SCHEMA, AdaptationPlan, AdaptationSettings, Start, training_digest
 from ..plan.adaptation_folder import AdaptationFolder
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
@@ -60,12 +59,13 @@ def plan_adaptation(
     plan = AdaptationPlan(
         schema=SCHEMA,
         case=case_name(images[0]),
+        ending=study.dataset.file_ending,
         images=tuple(map(str, images)),
         images_sha256=digests,
         study=str(study.root),
         starts=tuple(_start(study, run) for run in runs),
         training_cases=tuple(case.id for case in cases),
-        training_digest=digest_of_cases(study, cases),
+        training_digest=training_digest(study, cases),
         variant=wishes.variant,
         settings=wishes.settings,
         seed=wishes.seed,
@@ -88,7 +88,7 @@ def copies_at_equal_time(
     plan: AdaptationPlan, study: StudyFolder, say: Callable[[str], object] = lambda sentence: None
 ) -> int:
     """Predictions of disturbed copies that take as long as adapting with the same settings, on this machine."""
-    from .adapting import measure
+    from .adaptation_pace import measure
 
     say("Timing a step, a prediction and an alignment")
     pace, settings = measure(plan, study), plan.settings
@@ -132,20 +132,6 @@ def starts_of(study_or_run: Path, configuration: str | None) -> tuple[StudyFolde
 def training_cases(study: StudyFolder, runs: Sequence[Run]) -> list[Case]:
     """Every case that one of the runs was trained on."""
     return [study.case(case_id) for case_id in sorted({name for run in runs for name in study.fold_of(run).training})]
-
-
-def digest_of_cases(study: StudyFolder, cases: Sequence[Case]) -> str:
-    remembered = study.dataset
-    dataset = Dataset(
-        Path(remembered.folder),
-        remembered.name,
-        remembered.channels,
-        study.labels,
-        tuple(cases),
-        remembered.file_ending,
-        "",
-    )
-    return dataset_digest(dataset)
 
 
 def default_folder(study: StudyFolder, runs: Sequence[Run], case: str, variant: str = ADAPTED) -> Path:
@@ -217,7 +203,7 @@ def _within(budget: str, plan: AdaptationPlan, study: StudyFolder, say: Callable
                 f"Budget {budget!r} is too small: a round needs at least {settings.predictions} steps."
             )
         return replace(settings, steps=steps)
-    from .adapting import measure
+    from .adaptation_pace import measure
 
     say("Timing a step, a prediction and an alignment")
     pace = measure(plan, study)
