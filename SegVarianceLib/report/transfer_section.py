@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.words import counted
+from ..metrics.lesions import LESION_IOU
 from ..plan.transfer import SCRATCH_TARGET, SCRATCH_TOTAL
 from ..stats.comparison import Comparison
 from ..stats.comparison_words import difference_text, short_verdict
@@ -16,6 +17,14 @@ from .markup import Markup, element, joined
 from .svg import AXIS_HEIGHT, WIDTH, Scale, axis, dot, figure, label, line, upright_axis
 from .tables import Table, columns, table_html
 
+OTHER_TITLES = {
+    "iou": "mIoU",
+    "lesion_f1": "Lesion F1",
+    "lesion_sensitivity": "Lesion sensitivity",
+    "lesion_false_positives": "False lesions a case",
+}
+COST_UNKNOWN = "not compared: cost unknown"
+
 _LEFT, _TOP, _BOTTOM = 52.0, 18.0, 210.0
 _APART = 3.0
 """Curves stand so many units beside each other, so that their intervals can be told apart."""
@@ -23,14 +32,15 @@ _APART = 3.0
 
 @dataclass(frozen=True)
 class SourceCost:
-    """``cpu_s`` of all pretrainings of a source together; ``served`` trainings started from them."""
+    """``cpu_s`` of all pretrainings of a source together; ``served`` trainings started from them. What is not known of weights
+    from elsewhere is None."""
 
     source: str
     task: str
-    cases: int
-    steps: int
+    cases: int | None
+    steps: int | None
     pretrainings: int
-    cpu_s: float
+    cpu_s: float | None
     served: int
 
 
@@ -66,25 +76,49 @@ def transfer_section(found: Transfer | None) -> Markup:
 
 
 def transfer_tables(found: Transfer) -> tuple[Table, ...]:
-    cells = Table(
+    """Cells with their verdicts, all their metrics, and what the sources cost."""
+    return _cells(found.rows), _metrics(found.rows), _costs(found.costs)
+
+
+def _cells(rows: Sequence[TransferRow]) -> Table:
+    return Table(
         "transfer",
         "Source by number of target cases",
         columns(
-            *("Source", "Target cases", "Seeds", "Dice", "Dice low", "Dice high", "IoU"),
+            *("Source", "Target cases", "Seeds", "Dice", "Dice low", "Dice high", *OTHER_TITLES.values()),
             *(f"Minus {SCRATCH_TARGET}", "Verdict", f"Minus {SCRATCH_TOTAL}", "Verdict at equal total budget"),
         ),
         tuple(
             (
                 *(row.source, row.cases, row.seeds, row.score.value, row.score.low, row.score.high),
-                row.overlap.value if row.overlap else None,
+                *(row.others[name].value if name in row.others else None for name in OTHER_TITLES),
                 *_against(row.against_target),
-                *_against(row.against_total),
+                *(_against(row.against_total) if row.cost_known else (None, COST_UNKNOWN)),
             )
-            for row in found.rows
+            for row in rows
         ),
-        "Means over structures, 95 % intervals for other seeds and cases; verdicts by Holm over all cells.",
+        "Means over structures; 95 % intervals for other seeds and cases; verdicts by Holm over all cells. A lesion is a connected component, "
+        f"found where its IoU with one of the prediction is at least {LESION_IOU:g}; false lesions are counted per case and structure.",
     )
-    costs = Table(
+
+
+def _metrics(rows: Sequence[TransferRow]) -> Table:
+    return Table(
+        "transfer_metrics",
+        "Sources by every metric",
+        columns("Source", "Target cases", "Metric", "Mean", "Low", "High"),
+        tuple(
+            (row.source, row.cases, OTHER_TITLES[name], mean.value, mean.low, mean.high)
+            for name in OTHER_TITLES
+            for row in rows
+            if (mean := row.others.get(name))
+        ),
+        "Means over structures with 95 % intervals for other seeds and cases; the verdicts are about Dice alone.",
+    )
+
+
+def _costs(costs: Sequence[SourceCost]) -> Table:
+    return Table(
         "transfer_costs",
         "What the sources cost",
         columns(
@@ -92,20 +126,14 @@ def transfer_tables(found: Transfer) -> tuple[Table, ...]:
         ),
         tuple(
             (
-                c.source,
-                c.task,
-                c.cases,
-                c.steps,
-                c.pretrainings,
-                c.cpu_s,
-                c.served,
-                round(c.cpu_s / max(1, c.served), 2),
+                *(c.source, c.task, c.cases, c.steps, c.pretrainings, c.cpu_s, c.served),
+                None if c.cpu_s is None else round(c.cpu_s / max(1, c.served), 2),
             )
-            for c in found.costs
+            for c in costs
         ),
-        "CPU-s a training: the cost of the pretrainings shared by all trainings that start from them.",
+        "CPU-s a training: the cost of the pretrainings shared by all trainings that start from them. Empty: weights from elsewhere, "
+        "of which nobody here knows what they cost.",
     )
-    return cells, costs
 
 
 def _against(comparison: Comparison | None) -> tuple[str | None, str | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -11,6 +11,8 @@ from rich.table import Table
 from ..core.errors import SegVarianceError
 from ..core.records import to_json
 from ..core.words import counted
+from ..report.transfer_section import COST_UNKNOWN, OTHER_TITLES
+from ..stats.comparison import Comparison
 from ..stats.comparison_words import difference_text, short_verdict
 from ..stats.transfer import TransferRow
 from .new_transfer import SourceWish, TransferWishes, plan_transfer
@@ -132,24 +134,38 @@ def transfer(arguments: Namespace) -> int:
 
 
 def print_transfer(rows: Sequence[TransferRow]) -> None:
-    """A line for each cell: its Dice, and what it is worth against both trainings from scratch."""
+    """A line for each cell: its Dice, and what it is worth against both trainings from scratch; then its IoU and detection."""
+    heads = ("Dice (95 %)", "Minus scratch, equal target budget", "Minus scratch, equal total budget")
+    _print_cells(heads, rows, _worth)
+    if any(row.others for row in rows):
+        out.print()
+        _print_cells(tuple(OTHER_TITLES.values()), rows, _found)
+
+
+def _print_cells(
+    heads: Sequence[str], rows: Sequence[TransferRow], said: Callable[[TransferRow], Iterable[str]]
+) -> None:
     table = Table(box=None, pad_edge=False)
-    for column in (
-        "Source",
-        "Cases",
-        "Dice (95 %)",
-        "Minus scratch, equal target budget",
-        "Minus scratch, equal total budget",
-    ):
+    for column in ("Source", "Cases", *heads):
         table.add_column(column, header_style="dim")
     for row in rows:
-        pairs = (
-            "" if c is None else f"{difference_text(c)}, {short_verdict(c)}"
-            for c in (row.against_target, row.against_total)
-        )
-        dice = f"{row.score.value:.3f} ({row.score.low:.3f} to {row.score.high:.3f})"
-        table.add_row(row.source, str(row.cases), dice, *pairs)
+        table.add_row(row.source, str(row.cases), *said(row))
     out.print(table)
+
+
+def _worth(row: TransferRow) -> tuple[str, str, str]:
+    total = in_words(row.against_total) if row.cost_known else COST_UNKNOWN
+    dice = f"{row.score.value:.3f} ({row.score.low:.3f} to {row.score.high:.3f})"
+    return dice, in_words(row.against_target), total
+
+
+def _found(row: TransferRow) -> Iterable[str]:
+    return (f"{row.others[name].value:.3f}" if name in row.others else "" for name in OTHER_TITLES)
+
+
+def in_words(comparison: Comparison | None) -> str:
+    """The difference and its verdict; empty where nothing was compared."""
+    return "" if comparison is None else f"{difference_text(comparison)}, {short_verdict(comparison)}"
 
 
 def _source(text: str, labels: dict[str, str], classes: dict[str, str]) -> SourceWish:

@@ -25,9 +25,8 @@ from SegVarianceLib.dataset.image_io import read_label_map
 from SegVarianceLib.dataset.phantom import make_phantom
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
-from SegVarianceLib.report.transfer_section import Transfer
-from SegVarianceLib.stats.comparison import Comparison
-from SegVarianceLib.stats.comparison_words import difference_text, short_verdict
+from SegVarianceLib.report.transfer_section import OTHER_TITLES, Transfer
+from SegVarianceLib.study.commands_transfer import in_words
 from SegVarianceLib.study.facts import recipe_in_words, split_in_words, transfer_of
 from SegVarianceLib.study.stages import compare
 from SegVarianceLib.study.status import status_of
@@ -107,35 +106,21 @@ def _how(study: StudyFolder) -> list[str]:
 
 
 def _cells(found: Transfer) -> str:
-    head = (
-        "Source",
-        "Target cases",
-        "Dice (95 %)",
-        "mIoU",
-        "Against scratch, equal target budget",
-        "Against scratch, equal total budget",
-    )
+    against = ("Against scratch, equal target budget", "Against scratch, equal total budget")
     rows = (
         (
-            row.source,
-            row.cases,
-            f"{row.score.value:.4f} ({row.score.low:.4f} to {row.score.high:.4f})",
-            f"{row.overlap.value:.4f}" if row.overlap else "",
-            _against(row.against_target),
-            _against(row.against_total),
+            *(row.source, row.cases, f"{row.score.value:.4f} ({row.score.low:.4f} to {row.score.high:.4f})"),
+            *(f"{row.others[name].value:.4f}" if name in row.others else "" for name in OTHER_TITLES),
+            *(in_words(row.against_target), in_words(row.against_total)),
         )
         for row in found.rows
     )
-    return _table(head, rows)
+    return _table(("Source", "Target cases", "Dice (95 %)", *OTHER_TITLES.values(), *against), rows)
 
 
 def _costs(found: Transfer) -> str:
     head = ("Source", "Task", "Cases", "Steps", "Pretrainings", "CPU-s of all", "Trainings served")
     return _table(head, ((c.source, c.task, c.cases, c.steps, c.pretrainings, c.cpu_s, c.served) for c in found.costs))
-
-
-def _against(comparison: Comparison | None) -> str:
-    return "" if comparison is None else f"{difference_text(comparison)}, {short_verdict(comparison)}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

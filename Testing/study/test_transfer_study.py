@@ -14,12 +14,15 @@ from SegVarianceLib.core.files import read_json, sha256_of_file
 from SegVarianceLib.dataset.phantom import make_phantom
 from SegVarianceLib.plan.runs import Run
 from SegVarianceLib.plan.study_folder import StudyFolder
+from SegVarianceLib.study import stages
 from SegVarianceLib.study.status import status_of
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_transfer_study_is_planned_killed_in_a_pretraining_resumed_and_reported(segvariance, wait_until, tmp_path):
+def test_a_transfer_study_is_planned_killed_in_a_pretraining_resumed_and_reported(
+    segvariance, wait_until, tmp_path, monkeypatch
+):
     root, dataset = tmp_path / "study", make_phantom(tmp_path / "dataset", seed=1, cases=17)
     planned = segvariance(
         *("plan-transfer", dataset, root, "--source", "whole=segmentation", "--source-labels", "whole", "whole=1,2,3"),
@@ -61,10 +64,24 @@ def test_a_transfer_study_is_planned_killed_in_a_pretraining_resumed_and_reporte
         rows = list(csv.DictReader(file))
     assert [row["Source"] for row in rows] == ["whole", "scratch_target", "scratch_total"]
     assert rows[0]["Verdict"] and rows[0]["Verdict at equal total budget"]
+    assert all(row["mIoU"] and row["Lesion F1"] and row["False lesions a case"] for row in rows)
     compared = read_json(study.statistics_path)["comparisons"]["primary"]
     assert len(compared) == 2, "each source against each training from scratch, and no other pair"
     assert "What the sources are worth" in study.report_path.read_text()
 
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")}
     assert segvariance("run", root).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")} == before
+
+    scored = study.scores_path.read_bytes()
+    assert b"lesion_sensitivity" in scored
+    monkeypatch.setattr(stages, "DETECTION", ())  # a study that was scored before lesions were
+    stages.score(study, lambda what, done, of: None)
+    assert b"lesion" not in study.scores_path.read_bytes()
+    monkeypatch.undo()
+    stages.report(study, stages.compare(study))
+    with open(root / "report_tables" / "transfer.csv", newline="") as file:
+        assert {row["Lesion F1"] for row in csv.DictReader(file)} == {""}
+    assert segvariance("run", root).returncode == 0
+    assert study.scores_path.read_bytes() == scored, "scored again with lesions, and nothing trained again"
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*.safetensors")} == before
