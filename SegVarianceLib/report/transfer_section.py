@@ -23,6 +23,10 @@ OTHER_TITLES = {
     "lesion_sensitivity": "Lesion sensitivity",
     "lesion_false_positives": "False lesions a case",
 }
+WEIGHTS_WORDS = (
+    "What weights from elsewhere have cost is not known here: they are compared with training from scratch at equal target budget alone. "
+    "All seeds start from the same weights, so the luck of their own training is in no interval."
+)
 COST_UNKNOWN = "not compared: cost unknown"
 
 _LEFT, _TOP, _BOTTOM = 52.0, 18.0, 210.0
@@ -68,6 +72,7 @@ def transfer_section(found: Transfer | None) -> Markup:
                 "trainings may start from one pretraining; the second table shows what is left of its cost when they share it.",
                 "Verdicts are corrected by Holm over all cells. Where a source has fewer pretrainings than there are seeds, trainings that "
                 "share one are counted as independent, and intervals are too narrow.",
+                *([] if all(row.cost_known for row in found.rows) else [WEIGHTS_WORDS]),
             ),
             joined(_curves(found.rows), _legend(found.rows)),
         ),

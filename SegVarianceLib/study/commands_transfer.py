@@ -11,11 +11,13 @@ from rich.table import Table
 from ..core.errors import SegVarianceError
 from ..core.records import to_json
 from ..core.words import counted
-from ..report.transfer_section import COST_UNKNOWN, OTHER_TITLES
+from ..plan.fine_tuning import CHANNEL_RULES, INFLATIONS, PARTS
+from ..report.transfer_section import COST_UNKNOWN, OTHER_TITLES, WEIGHTS_WORDS
 from ..stats.comparison import Comparison
 from ..stats.comparison_words import difference_text, short_verdict
 from ..stats.transfer import TransferRow
-from .new_transfer import SourceWish, TransferWishes, plan_transfer
+from .new_sources import WEIGHTS, SourceWish
+from .new_transfer import SOURCE_BUDGET, TransferWishes, plan_transfer
 from .progress_display import duration_text
 from .terminal import out, print_json, progress_bar
 
@@ -30,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="NAME=TASK[:DATASET]",
-        help="segmentation, case_classes, position, masked_volume or rotation, on another dataset or (default) on cases of the target's that are set apart; give it once for each source",
+        help="segmentation, case_classes, position, masked_volume or rotation, on another dataset or (default) on cases of the target's that are set apart; or NAME=weights:FILE for weights from elsewhere: of a run of another study, of nnU-Net, of a MONAI bundle, any safetensors or torch file; give it once for each source",
     )
     parser.add_argument(
         "--source-labels",
@@ -49,6 +51,46 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="for a source case_classes: a table with the columns case and class",
     )
     parser.add_argument(
+        "--source-map",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("NAME", "JSON"),
+        help="for weights whose tensors have other names: ours to theirs",
+    )
+    parser.add_argument(
+        "--source-part",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("NAME", "PART"),
+        help=f"what is taken of a source: {', '.join(PARTS)} (default: all that its task trains)",
+    )
+    parser.add_argument(
+        "--frozen-share",
+        type=float,
+        default=_defaults.frozen_share,
+        help="share of the fine-tuning's steps in which the encoder stands still, 0 to 1",
+    )
+    parser.add_argument(
+        "--rate-decay",
+        type=float,
+        default=_defaults.rate_decay,
+        help="each stage learns so many times as fast as the next one nearer to the output, above 0 and at most 1",
+    )
+    parser.add_argument(
+        "--channels",
+        default=_defaults.channels,
+        choices=CHANNEL_RULES,
+        help="where a source saw another number of channels: each gets the mean of the source's, or the source's in turn",
+    )
+    parser.add_argument(
+        "--inflation",
+        default=_defaults.inflation,
+        choices=INFLATIONS,
+        help="2-D kernels of weights from elsewhere: not taken, repeated along the first axis, or put in its middle",
+    )
+    parser.add_argument(
         "--target-cases", type=int, nargs="+", required=True, help="such as 5 10 20; fewer are among more"
     )
     parser.add_argument("--seeds", type=int, default=_defaults.seeds, help="trainings of each cell")
@@ -64,8 +106,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--budget", default=_defaults.budget, help="of a fine-tuning: '2000 steps' or '5 minutes'")
     parser.add_argument(
         "--source-budget",
-        default=_defaults.source_budget,
-        help="of a pretraining, in the target's steps: a source gets as many of its own as take equally long",
+        default=None,
+        help=f"of a pretraining, in the target's steps: a source gets as many of its own as take equally long (default: {SOURCE_BUDGET})",
     )
     parser.add_argument("--split", default=_defaults.split, metavar="holdout|K-fold", help="of the target's cases")
     parser.add_argument(
@@ -92,10 +134,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def transfer(arguments: Namespace) -> int:
-    labels, classes = dict(arguments.source_labels), dict(arguments.source_classes)
-    sources = tuple(_source(text, labels, classes) for text in arguments.source)
-    if strangers := sorted({*labels, *classes} - {source.name for source in sources}):
-        raise SegVarianceError(f"--source-labels or --source-classes name {strangers[0]!r}, which is no --source.")
+    given = {name: dict(getattr(arguments, f"source_{name}")) for name in ("labels", "classes", "map", "part")}
+    sources = tuple(_source(text, **given) for text in arguments.source)
+    for option, by_name in given.items():
+        if strangers := sorted(set(by_name) - {source.name for source in sources}):
+            raise SegVarianceError(f"--source-{option} names {strangers[0]!r}, which is no --source.")
     wishes = TransferWishes(
         sources=sources,
         target_cases=tuple(arguments.target_cases),
@@ -108,6 +151,10 @@ def transfer(arguments: Namespace) -> int:
         group_column=arguments.group_column,
         budget=arguments.budget,
         source_budget=arguments.source_budget,
+        channels=arguments.channels,
+        inflation=arguments.inflation,
+        frozen_share=arguments.frozen_share,
+        rate_decay=arguments.rate_decay,
         device=arguments.device,
         threads_per_run=arguments.threads,
         tolerance_mm=arguments.tolerance_mm,
@@ -122,11 +169,17 @@ def transfer(arguments: Namespace) -> int:
     for each in study.plan.pretrainings:
         took = f"{each.training.steps} steps of {each.seconds_per_step:.3f} s, measured"
         out.print(f"  Source {each.name}: {each.plan.task} on {counted(len(each.cases), 'case')}, {took}", markup=False)
-    out.print(
-        f"  {estimate.pretrainings} pretrainings of {duration_text(estimate.source_s)}, {estimate.runs} trainings of {duration_text(estimate.target_s)} "
-        f"or, from scratch at equal total budget, {duration_text(estimate.target_s + estimate.source_s)}; {duration_text(estimate.study_s)} in all",
-        markup=False,
-    )
+    for name, sentence in estimate.weights.items():
+        out.print(f"  Source {name}: weights of {sentence}", markup=False)
+    if estimate.weights:
+        out.print(f"  {WEIGHTS_WORDS}", markup=False)
+    target = duration_text(estimate.target_s)
+    if estimate.pretrainings:
+        total = duration_text(estimate.target_s + estimate.source_s)
+        trained = f"{estimate.pretrainings} pretrainings of {duration_text(estimate.source_s)}, {estimate.runs} trainings of {target} or, from scratch at equal total budget, {total}"
+    else:
+        trained = f"{estimate.runs} trainings of {target}"
+    out.print(f"  {trained}; {duration_text(estimate.study_s)} in all", markup=False)
     for warning in estimate.warnings:
         out.print(f"  Note: {warning}", markup=False)
     out.print(f"Nothing has been trained yet. Run it with: segvariance run {arguments.study}", markup=False)
@@ -168,17 +221,25 @@ def in_words(comparison: Comparison | None) -> str:
     return "" if comparison is None else f"{difference_text(comparison)}, {short_verdict(comparison)}"
 
 
-def _source(text: str, labels: dict[str, str], classes: dict[str, str]) -> SourceWish:
+def _source(
+    text: str, labels: dict[str, str], classes: dict[str, str], map: dict[str, str], part: dict[str, str]
+) -> SourceWish:
     name, found, what = text.partition("=")
-    task, _, dataset = what.partition(":")
+    task, _, where = what.partition(":")
     if not found or not task:
-        raise SegVarianceError(f"--source {text!r} is not understood. Give NAME=TASK or NAME=TASK:DATASET.")
+        raise SegVarianceError(
+            f"--source {text!r} is not understood. Give NAME=TASK, NAME=TASK:DATASET or NAME=weights:FILE."
+        )
+    path = Path(where) if where else None
     return SourceWish(
         name=name,
         task=task,
-        dataset=Path(dataset) if dataset else None,
+        dataset=None if task == WEIGHTS else path,
         structures=_structures(labels[name]) if name in labels else None,
         classes=Path(classes[name]) if name in classes else None,
+        weights=path if task == WEIGHTS else None,
+        name_map=Path(map[name]) if name in map else None,
+        part=part.get(name),
     )
 
 
