@@ -89,10 +89,12 @@ def test_rows_hold_means_with_intervals_and_stand_in_the_tables_of_the_report(ta
     assert rows[1].against_target is None and rows[1].others == {}
     found = Transfer(rows, (SourceCost("whole", "segmentation", 1, 10, 4, 30.0, 8),))
     cells, metrics, costs = transfer_tables(found)
-    assert cells.rows[0][-3] == "whole_5 better" and metrics.rows == ()
+    assert cells.rows[0][-3] == "whole better" and metrics.rows == ()
     assert costs.rows[0][-1] == 3.75
     page = str(transfer_section(found))
-    assert page.count('class="curve"') == 3
+    assert (page.count('class="curve"'), page.count('class="grey-curve')) == (1, 2), "the source over both from scratch"
+    assert "Against training from scratch, same target budget: better with 5 cases; equivalent with 10 cases." in page
+    assert "Against training from scratch, same total budget: equivalent with 5 cases; worse with 10 cases." in page
     assert str(transfer_section(None)) == ""
 
 
