@@ -32,6 +32,7 @@ from SegVarianceSlicer.panels.regions import RegionsPanel  # noqa: E402
 from SegVarianceSlicer.panels.scores import ScoresPanel  # noqa: E402
 from SegVarianceSlicer.panels.settings import Settings  # noqa: E402
 from SegVarianceSlicer.panels.train import TrainPanel  # noqa: E402
+from SegVarianceSlicer.panels.transfer import TransferPanel  # noqa: E402
 from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember  # noqa: E402
 from SegVarianceSlicer.presenter_compare import ComparePresenter  # noqa: E402
 from SegVarianceSlicer.presenter_ensemble import EnsemblePresenter  # noqa: E402
@@ -42,6 +43,7 @@ from SegVarianceSlicer.presenter_regions import RegionsPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_review import ReviewSession  # noqa: E402
 from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices  # noqa: E402
 from SegVarianceSlicer.presenter_training import TrainingPresenter  # noqa: E402
+from SegVarianceSlicer.presenter_transfer import TransferPresenter  # noqa: E402
 from SegVarianceSlicer.review_scene import ReviewScene  # noqa: E402
 from SegVarianceSlicer.sample import sample_in  # noqa: E402
 from SegVarianceSlicer.self_test import SegVarianceTest  # noqa: E402, F401 (the application finds it here by its name)
@@ -120,6 +122,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             RegionsPanel(self._section(_("Regions"), "regions", True), self.regions),
             ScoresPanel(self._section(_("Scores"), "scores", True), self.scores),
             ComparePanel(self._section(_("Compare"), "compare", True), self.compare),
+            TransferPanel(self._section(_("Transfer"), "transfer", True), self.transfer),
             TrainPanel(self._section(_("Train"), "train", True), self.training),
             EnvironmentPanel(self._section(_("Environment"), "environment", True), self.environment),
         ]
@@ -148,6 +151,8 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.scores = ScoresPresenter(self.session, WorstSlices(self.session), _later)
         self.compare = ComparePresenter(_later, self._study_folder)
         self.scores.listen(self.compare.use_table)
+        self.transfer = TransferPresenter(_later, self._study_folder)
+        self.scores.listen(self.transfer.use_table)
         settings = Settings(slicer.app.userSettings(), "SegVariance")
         variables = slicer.util.startupEnvironment()
         self.environment = EnvironmentPresenter(self._processes, settings, variables=variables)
