@@ -12,12 +12,13 @@ from ..core.errors import SegVarianceError
 from ..core.records import to_json
 from ..core.words import counted
 from ..plan.fine_tuning import CHANNEL_RULES, INFLATIONS, PARTS
+from ..plan.study_folder import StudyFolder
 from ..report.transfer_section import COST_UNKNOWN, OTHER_TITLES, WEIGHTS_WORDS
 from ..stats.comparison import Comparison
 from ..stats.comparison_words import difference_text, short_verdict
 from ..stats.transfer import TransferRow
 from .new_sources import WEIGHTS, SourceWish
-from .new_transfer import SOURCE_BUDGET, TransferWishes, plan_transfer
+from .new_transfer import SOURCE_BUDGET, TransferEstimate, TransferWishes, plan_targets, plan_transfer, target_labels
 from .progress_display import duration_text
 from .terminal import out, print_json, progress_bar
 
@@ -33,6 +34,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         required=True,
         metavar="NAME=TASK[:DATASET]",
         help="segmentation, case_classes, position, masked_volume or rotation, on another dataset or (default) on cases of the target's that are set apart; or NAME=weights:FILE for weights from elsewhere: of a run of another study, of nnU-Net, of a MONAI bundle, any safetensors or torch file; give it once for each source",
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("NAME", "LABELS"),
+        help='several targets in one dataset, each a study of its own in the folder STUDY, with shared sources; LABELS as "whole=1,2" or "front=1; back=2"',
     )
     parser.add_argument(
         "--source-labels",
@@ -160,11 +169,27 @@ def transfer(arguments: Namespace) -> int:
         tolerance_mm=arguments.tolerance_mm,
         title=arguments.title,
     )
+    targets = {name: target_labels(_structures(text, "--target")) for name, text in arguments.target}
+    if len(targets) < len(arguments.target):
+        raise SegVarianceError("Two --target have the same name. Give each target a name of its own.")
+    folder, root = Path(arguments.dataset), Path(arguments.study)
     with progress_bar() as progress:
-        study, estimate = plan_transfer(Path(arguments.dataset), Path(arguments.study), wishes, progress)
+        if targets:
+            planned = list(plan_targets(folder, root, targets, wishes, progress).values())
+        else:
+            planned = [plan_transfer(folder, root, wishes, progress)]
     if arguments.json:
-        print_json({"study": str(study.root), **to_json(estimate)})
+        found = [{"study": str(study.root), **to_json(estimate)} for study, estimate in planned]
+        print_json(found if targets else found[0])
         return 0
+    for study, estimate in planned:
+        _print_planned(study, estimate)
+    for study, _ in planned:
+        out.print(f"Nothing has been trained yet. Run it with: segvariance run {study.root}", markup=False)
+    return 0
+
+
+def _print_planned(study: StudyFolder, estimate: TransferEstimate) -> None:
     out.print(study.plan.title, style="bold", markup=False)
     for each in study.plan.pretrainings:
         took = f"{each.training.steps} steps of {each.seconds_per_step:.3f} s, measured"
@@ -182,8 +207,6 @@ def transfer(arguments: Namespace) -> int:
     out.print(f"  {trained}; {duration_text(estimate.study_s)} in all", markup=False)
     for warning in estimate.warnings:
         out.print(f"  Note: {warning}", markup=False)
-    out.print(f"Nothing has been trained yet. Run it with: segvariance run {arguments.study}", markup=False)
-    return 0
 
 
 def print_transfer(rows: Sequence[TransferRow]) -> None:
@@ -235,7 +258,7 @@ def _source(
         name=name,
         task=task,
         dataset=None if task == WEIGHTS else path,
-        structures=_structures(labels[name]) if name in labels else None,
+        structures=_structures(labels[name], "--source-labels") if name in labels else None,
         classes=Path(classes[name]) if name in classes else None,
         weights=path if task == WEIGHTS else None,
         name_map=Path(map[name]) if name in map else None,
@@ -243,13 +266,13 @@ def _source(
     )
 
 
-def _structures(text: str) -> dict[str, tuple[int, ...]]:
+def _structures(text: str, option: str) -> dict[str, tuple[int, ...]]:
     """``"whole=1,2; core=2"`` to the label values of each structure."""
     found: dict[str, tuple[int, ...]] = {}
     for part in text.split(";"):
         name, _, values = (piece.strip() for piece in part.partition("="))
         numbers = [value.strip() for value in values.split(",")]
         if not name or name in found or not all(number.isdecimal() and len(number) <= 5 for number in numbers):
-            raise SegVarianceError(f"--source-labels {text!r} is not understood. Give for example 'whole=1,2'.")
+            raise SegVarianceError(f"{option} {text!r} is not understood. Give for example 'whole=1,2'.")
         found[name] = tuple(int(number) for number in numbers)
     return found

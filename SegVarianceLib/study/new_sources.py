@@ -20,7 +20,7 @@ from ..plan.fine_tuning import ALL, ENCODER, FineTuning
 from ..plan.planning import plan_configuration
 from ..plan.pretraining_plan import Pretraining, PretrainingPlan
 from ..plan.sources import cases_alone, require_no_overlap, require_unseen, run_of_weights
-from ..plan.study_plan import Configuration
+from ..plan.study_plan import REGIONS, Configuration
 from .new_study import Progress
 
 if TYPE_CHECKING:
@@ -224,9 +224,9 @@ def plan_weights(
     rules = replace(
         rules, weights=str(path), sha256=sha256_of_file(weights_file(path)), name_map=_name_map(wish.name_map)
     )
-    given = transfer(
-        build_network(recipe.network).state_dict(), read_foreign_weights(path), rules, class_names(dataset.labels)
-    )
+    labels, regions = dataset.labels, recipe.trains == REGIONS
+    outputs = tuple(region.name for region in labels.structures) if regions else class_names(labels)
+    given = transfer(build_network(recipe.network).state_dict(), read_foreign_weights(path), rules, outputs)
     require_unseen(wish.name, rules, target, dataset.folder, groups)
     known = run_of_weights(path)
     behind = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..backends.backend import jobs_at_once
 from ..core.errors import SegVarianceError
 from ..core.files import safe_name, write_json
+from ..core.labels import LabelSet, Structure
 from ..core.records import to_json
 from ..core.words import counted
 from ..dataset.checks import require_clean
@@ -18,7 +20,7 @@ from ..dataset.splits import read_groups, split
 from ..plan.fine_tuning import MEAN, NO_INFLATION, FineTuning
 from ..plan.planning import plan_configuration
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import SCHEMA, Configuration, StudyPlan
+from ..plan.study_plan import LABELS, REGIONS, SCHEMA, Configuration, StudyPlan
 from ..plan.transfer import SCRATCH, SCRATCH_TARGET, SCRATCH_TOTAL, cell_name
 from .new_sources import WEIGHTS, SourcePlanner, SourceWish, check_source, plan_weights, set_apart
 from .new_study import Progress, remembered, steps_of_budget
@@ -32,7 +34,7 @@ class TransferWishes:
     the target's dataset, set apart for sources (default: half). Both budgets are in steps or time of the target's network: every
     source gets as many steps of its own as take equally long, so that one training from scratch is the measure of all; that of
     sources is by default ``SOURCE_BUDGET``. ``channels``, ``inflation``, ``frozen_share`` and ``rate_decay`` are those of
-    ``FineTuning``, for all sources."""
+    ``FineTuning``, for all sources. ``labels`` are the target's, in place of the dataset's own; regions are trained on as such."""
 
     sources: tuple[SourceWish, ...]
     target_cases: tuple[int, ...]
@@ -49,6 +51,7 @@ class TransferWishes:
     inflation: str = NO_INFLATION
     frozen_share: float = 0.0
     rate_decay: float = 1.0
+    labels: LabelSet | None = None
     device: str = "auto"
     threads_per_run: int = 1
     tolerance_mm: float = 1.0
@@ -70,10 +73,56 @@ class TransferEstimate:
     warnings: tuple[str, ...]
 
 
+def target_labels(structures: Mapping[str, tuple[int, ...]]) -> LabelSet:
+    """A target of these structures, large ones before those within them. What several labels are painted with, where they are
+    one structure, is the least of them that no later structure holds.
+
+    Raises:
+        SegVarianceError: later structures leave nothing of one.
+    """
+    order, names = [], list(structures)
+    for number, name in enumerate(names):
+        later = {value for other in names[number + 1 :] for value in structures[other]}
+        if not (left := set(structures[name]) - later):
+            raise SegVarianceError(
+                f"Nothing is left of {name!r} once the structures after it are painted. Name large structures before those within them."
+            )
+        order.append(min(left))
+    labels = LabelSet(tuple(Structure(name, tuple(values)) for name, values in structures.items()))
+    return replace(labels, regions_class_order=tuple(order)) if labels.has_regions else labels
+
+
+def plan_targets(
+    folder: Path, root: Path, targets: Mapping[str, LabelSet], wishes: TransferWishes, progress: Progress
+) -> dict[str, tuple[StudyFolder, TransferEstimate]]:
+    """A study for each target, label sets of one dataset, side by side in ``root``: the same cases, budgets and pretrainings, each
+    of which is made by whichever study is run first and taken over by the others.
+
+    Raises:
+        SegVarianceError: as ``plan_transfer``, a target asks for a label that the dataset lacks, or targets need other networks.
+    """
+    known = set(open_dataset(folder).labels.foreground_values)
+    for name, labels in targets.items():
+        safe_name(name, "name of a target")
+        if unlike := known ^ set(labels.foreground_values):
+            raise SegVarianceError(
+                f"Target {name!r} is made of the labels {', '.join(map(str, labels.foreground_values))}, and {folder} has "
+                f"{', '.join(map(str, sorted(known)))}: label {min(unlike)} is in one of them alone. Each target divides all labels of the dataset."
+            )
+    made: dict[str, tuple[StudyFolder, TransferEstimate]] = {}
+    for name, labels in targets.items():
+        like = next((study.plan for study, _ in made.values()), None)
+        made[name] = plan_transfer(folder, root / name, replace(wishes, labels=labels), progress, like)
+    return made
+
+
 def plan_transfer(
-    folder: Path, root: Path, wishes: TransferWishes, progress: Progress
+    folder: Path, root: Path, wishes: TransferWishes, progress: Progress, like: StudyPlan | None = None
 ) -> tuple[StudyFolder, TransferEstimate]:
     """Write a new study folder; nothing is trained but the few steps that are timed.
+
+    Args:
+        like: the plan of another target of the same dataset by the same wishes, whose budgets and pretrainings are taken.
 
     Raises:
         SegVarianceError: a dataset has problems, the folder holds a study already, a wish is not possible, or a source shares a
@@ -88,7 +137,11 @@ def plan_transfer(
             f"{root} holds a study already. Run it with: segvariance run {root}, or choose another folder."
         )
     _check(wishes)
-    dataset = open_dataset(folder)
+    own_labels = open_dataset(folder)
+    dataset = own_labels
+    if wishes.labels is not None:
+        dataset = replace(dataset, labels=replace(wishes.labels, ignore_value=dataset.labels.ignore_value))
+    trains = REGIONS if dataset.labels.has_regions else LABELS
     warnings = require_clean(dataset, lambda done, of: progress("Checking cases", done, of))
     groups = None if wishes.groups is None else read_groups(wishes.groups, wishes.group_column)
     pretrained = [source for source in wishes.sources if source.task != WEIGHTS]
@@ -105,18 +158,22 @@ def plan_transfer(
         )
     fingerprint = take_fingerprint(dataset, lambda done, of: progress("Measuring cases", done, of))
     progress("Timing a few training steps", 0, 1)
-    draft = plan_configuration("draft", fingerprint, dataset.labels, 1)
+    draft = plan_configuration("draft", fingerprint, dataset.labels, 1, trains)
     cost = BACKENDS.function("builtin")().measure(dataset, draft, wishes.device, wishes.threads_per_run, study.root)
     progress("Timing a few training steps", 1, 1)
     batch, pace = draft.training.batch_size, cost.seconds_per_step
-    target_steps = steps_of_budget(wishes.budget, pace, batch, max(wishes.target_cases))
-    source_steps = steps_of_budget(wishes.source_budget or SOURCE_BUDGET, pace, batch, max(wishes.target_cases))
-    device = open_device(cost.device, wishes.threads_per_run)
-    source_seeds = wishes.source_seeds or wishes.seeds
-    planned = SourcePlanner(dataset, fingerprint, draft, apart, source_seeds, device, progress)
-    pretrainings = tuple(planned.pretraining(source, source_steps * pace) for source in pretrained)
     target = [case for case in dataset.cases if case.id not in apart]
-    planned.require_no_overlap(target, groups)
+    if like is None:
+        target_steps = steps_of_budget(wishes.budget, pace, batch, max(wishes.target_cases))
+        source_steps = steps_of_budget(wishes.source_budget or SOURCE_BUDGET, pace, batch, max(wishes.target_cases))
+        device = open_device(cost.device, wishes.threads_per_run)
+        source_seeds = wishes.source_seeds or wishes.seeds
+        planned = SourcePlanner(own_labels, fingerprint, draft, apart, source_seeds, device, progress)
+        pretrainings = tuple(planned.pretraining(source, source_steps * pace) for source in pretrained)
+        planned.require_no_overlap(target, groups)
+    else:
+        pretrainings, (target_steps, source_steps) = like.pretrainings, _budgets_of(like, wishes.target_cases[0])
+        _require_same_network(like, draft)
     rules = {source.name: _rules(source, wishes) for source in wishes.sources}
     elsewhere = [
         plan_weights(source, rules[source.name], draft, dataset, target, groups)
@@ -126,7 +183,7 @@ def plan_transfer(
     rules |= {found.name: found.rules for found in elsewhere}
 
     def recipe(source: str, steps: int, cases: int, rules: FineTuning | None = None) -> Configuration:
-        planned = plan_configuration(cell_name(source, cases), fingerprint, dataset.labels, steps)
+        planned = plan_configuration(cell_name(source, cases), fingerprint, dataset.labels, steps, trains)
         return replace(planned, training_cases=cases, fine_tuning=rules)
 
     configurations = [
@@ -141,7 +198,7 @@ def plan_transfer(
     plan = StudyPlan(
         schema=SCHEMA,
         title=wishes.title
-        or f"{dataset.name}: {counted(len(wishes.sources), 'source')}, {counted(wishes.seeds, 'seed')} a cell",
+        or f"{dataset.name}{_target_in_words(wishes)}: {counted(len(wishes.sources), 'source')}, {counted(wishes.seeds, 'seed')} a cell",
         dataset_folder=str(Path(folder).resolve()),
         dataset_digest=fingerprint.digest,
         split=wishes.split,
@@ -164,7 +221,7 @@ def plan_transfer(
     held_out_s = len(folds[0].held_out) * cost.seconds_per_case
     runs_s = sum(each.training.steps * pace + held_out_s for each in configurations) * wishes.seeds * len(folds)
     source_s = source_steps * pace
-    number = sum(len(each.seeds) for each in pretrainings)
+    number = 0 if like else sum(len(each.seeds) for each in pretrainings)
     jobs = jobs_at_once(wishes.threads_per_run, cost.device)
     return study, TransferEstimate(
         pretrainings=number,
@@ -176,6 +233,26 @@ def plan_transfer(
         weights={found.name: found.sentence for found in elsewhere},
         warnings=tuple(map(str, warnings)),
     )
+
+
+def _target_in_words(wishes: TransferWishes) -> str:
+    return "" if wishes.labels is None else f" ({', '.join(each.name for each in wishes.labels.structures)})"
+
+
+def _budgets_of(plan: StudyPlan, cases: int) -> tuple[int, int]:
+    """Steps of a fine-tuning, and those that a source is worth; 0 where nothing is pretrained."""
+    target = plan.steps_of(cell_name(SCRATCH_TARGET, cases))
+    return target, plan.steps_of(cell_name(SCRATCH_TOTAL, cases)) - target if plan.pretrainings else 0
+
+
+def _require_same_network(like: StudyPlan, draft: Configuration) -> None:
+    for pretraining in like.pretrainings:
+        theirs = pretraining.plan.network
+        if replace(draft.network, in_channels=theirs.in_channels, out_channels=theirs.out_channels) != theirs:
+            raise SegVarianceError(
+                f"The targets need networks that differ in more than their head, so pretraining {pretraining.name!r} cannot serve all of them. "
+                "Plan each target as a study of its own, without --target."
+            )
 
 
 def _rules(source: SourceWish, wishes: TransferWishes) -> FineTuning:
