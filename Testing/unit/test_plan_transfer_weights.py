@@ -164,6 +164,33 @@ def test_names_of_a_foreign_file_are_mapped_and_what_fits_is_said(target, plain,
     assert "is no name map" in refusal(target, tmp_path / "refused", asked)
 
 
+def as_nnunet(folder: Path, tensors: dict) -> Path:
+    torch.save(
+        {"network_weights": tensors, "current_epoch": 3, "trainer_name": "nnUNetTrainer"}, folder / "checkpoint.pth"
+    )
+    return folder / "checkpoint.pth"
+
+
+def as_bundle(folder: Path, tensors: dict) -> Path:
+    (folder / "bundle" / "models").mkdir(parents=True)
+    torch.save(tensors, folder / "bundle" / "models" / "model.pt")
+    return folder / "bundle"
+
+
+@pytest.mark.parametrize("made", [as_nnunet, as_bundle])
+def test_checkpoints_of_nnunet_and_bundles_of_monai_are_sources_and_2d_kernels_are_inflated(
+    made, target, plain, tmp_path
+):
+    name, kernel = next((name, tensor) for name, tensor in load_file(plain).items() if tensor.ndim == 5)
+    path = made(tmp_path, {"theirs": kernel[:, :, 0].clone()})
+    (tmp_path / "map.json").write_text(json.dumps({name: "theirs"}))
+    asked = wishes(path, name_map=tmp_path / "map.json")
+    assert "its kernel is 2-D, and inflation was not asked for" in refusal(target, tmp_path / "refused", asked)
+    study, estimate = plan_transfer(target, tmp_path / "study", replace(asked, inflation="repeat"), quiet)
+    assert "1 inflated" in estimate.weights["given"]
+    assert "2-D kernels inflated: repeat" in dict(what_was_done(study))["Source given"]
+
+
 class Burglar:
     def __init__(self, trace: Path):
         self.trace = trace
