@@ -172,8 +172,9 @@ def _curves(source: str, rows: Sequence[TransferRow], y: Scale, colour: str) -> 
     """The source's curve over those of both trainings from scratch, all panels on one scale."""
     numbers = sorted({row.cases for row in rows})
     low, high = math.log(numbers[0]), math.log(numbers[-1])
+    low, high = (low, high) if high > low else (low - 1, low + 1)
     room = 14 + _APART
-    x = Scale(low, high if high > low else low + 1, left=_LEFT + room, right=WIDTH - 18 - _APART)
+    x = Scale(low, high, left=_LEFT + room, right=WIDTH - 18 - _APART)
     drawn = []
     for shift, name, curve in (
         (_APART, SCRATCH_TARGET, "grey-curve dashed"),

@@ -31,7 +31,8 @@ def learning_curve_picture(curves: Sequence[Curve]) -> Any:
     picture.fill(qt.QColor(255, 255, 255))
     numbers = sorted({point.cases for curve in curves for point in curve.points})
     low, high = math.log(numbers[0]), math.log(numbers[-1])
-    x = Scale(low, high if high > low else low + 1, left=_LEFT + 16, right=_RIGHT - 8)
+    low, high = (low, high) if high > low else (low - 1, low + 1)
+    x = Scale(low, high, left=_LEFT + 16, right=_RIGHT - 8)
     ends = [end for curve in curves for point in curve.points for end in (point.low, point.high)]
     y = Scale.around(ends, left=bottom, right=top)
     paint = qt.QPainter(picture)
