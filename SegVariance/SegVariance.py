@@ -33,6 +33,7 @@ from SegVarianceSlicer.panels.regions import RegionsPanel  # noqa: E402
 from SegVarianceSlicer.panels.scores import ScoresPanel  # noqa: E402
 from SegVarianceSlicer.panels.settings import Settings  # noqa: E402
 from SegVarianceSlicer.panels.train import TrainPanel  # noqa: E402
+from SegVarianceSlicer.panels.transfer import TransferPanel  # noqa: E402
 from SegVarianceSlicer.parameters import ReviewPresenters, recall, remember  # noqa: E402
 from SegVarianceSlicer.presenter_adapt import AdaptPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_compare import ComparePresenter  # noqa: E402
@@ -44,6 +45,7 @@ from SegVarianceSlicer.presenter_regions import RegionsPresenter  # noqa: E402
 from SegVarianceSlicer.presenter_review import ReviewSession  # noqa: E402
 from SegVarianceSlicer.presenter_scores import ScoresPresenter, WorstSlices  # noqa: E402
 from SegVarianceSlicer.presenter_training import TrainingPresenter  # noqa: E402
+from SegVarianceSlicer.presenter_transfer import TransferPresenter  # noqa: E402
 from SegVarianceSlicer.review_scene import ReviewScene  # noqa: E402
 from SegVarianceSlicer.sample import sample_in  # noqa: E402
 from SegVarianceSlicer.self_test import SegVarianceTest  # noqa: E402, F401 (the application finds it here by its name)
@@ -122,6 +124,7 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             RegionsPanel(self._section(_("Regions"), "regions", True), self.regions),
             ScoresPanel(self._section(_("Scores"), "scores", True), self.scores),
             ComparePanel(self._section(_("Compare"), "compare", True), self.compare),
+            TransferPanel(self._section(_("Transfer"), "transfer", True), self.transfer),
             TrainPanel(self._section(_("Train"), "train", True), self.training),
             AdaptPanel(self._section(_("Adapt to this case"), "adapt", True), self.adaptation),
             EnvironmentPanel(self._section(_("Environment"), "environment", True), self.environment),
@@ -151,6 +154,8 @@ class SegVarianceWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.scores = ScoresPresenter(self.session, WorstSlices(self.session), _later)
         self.compare = ComparePresenter(_later, self._study_folder)
         self.scores.listen(self.compare.use_table)
+        self.transfer = TransferPresenter(_later, self._study_folder)
+        self.scores.listen(self.transfer.use_table)
         settings = Settings(slicer.app.userSettings(), "SegVariance")
         variables = slicer.util.startupEnvironment()
         self.environment = EnvironmentPresenter(self._processes, settings, variables=variables)

@@ -43,7 +43,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
 
     def test_from_sample_data_to_a_scene_opened_again(self):
         self.widget = slicer.modules.segvariance.widgetRepresentation().self()
-        names = ("open", "look", "ensemble", "regions", "scores", "compare", "train")
+        names = ("open", "look", "ensemble", "regions", "scores", "compare", "transfer", "train")
         self.ui = {name: panel.ui for name, panel in zip(names, self.widget.panels, strict=False)}
         training = self.widget.training
         study, wishes = training.state.study, training.state.wishes
@@ -174,6 +174,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         self.assertIsNotNone(compare.state.answer)
         self.assertTrue(compare.state.answer.sentence)
         self.assertEqual(str(ui.sentenceLabel.text), compare.state.answer.sentence)
+        self.assertIn("Open a transfer study", str(self.ui["transfer"].hintLabel.text))
 
     def _train(self):
         environment, python = self.widget.environment, os.environ.get(PYTHON, "")

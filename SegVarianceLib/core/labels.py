@@ -49,11 +49,13 @@ class LabelSet:
 
     @property
     def on_both_levels(self) -> LabelSet:
-        """What is scored: with regions also each label value that they are made of, as ``LABEL_VALUE`` names it.
+        """What is scored: with regions also each label value that they are made of, as ``LABEL_VALUE`` names it, unless
+        they paint fewer values than they are made of, as they then cannot tell these labels apart.
 
         Regions and labels of one segmentation have different scores, so every score says by its name which it is of.
         """
-        if not self.has_regions:
+        order = self.regions_class_order
+        if not self.has_regions or (order is not None and not set(self.foreground_values) <= set(order)):
             return self
         named = {
             f"{LABEL_VALUE}{value}": Structure(f"{LABEL_VALUE}{value}", (value,)) for value in self.foreground_values

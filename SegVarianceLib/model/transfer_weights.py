@@ -74,7 +74,11 @@ def transfer(
         except _NoFitError as reason:
             fates.append(TensorFate(name, INITIALISED, "", str(reason)))
     if all(fate.fate == INITIALISED for fate in fates):
-        reasons = Counter(fate.why for fate in fates if rules.part in (ALL, _part(fate.name)))
+        mapped = [fate for fate in fates if fate.name in names]
+        wanted = mapped or [
+            fate for fate in fates if _part(fate.name) in ((ENCODER, DECODER) if rules.part == ALL else (rules.part,))
+        ]
+        reasons = Counter(fate.why for fate in wanted)
         raise SegVarianceError(
             f"No weights of the source fit this network: {reasons.most_common(1)[0][0]}. "
             "Give a name map (JSON, our names to theirs), or another source."

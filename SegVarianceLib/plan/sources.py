@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,8 +13,12 @@ from ..core.labels import LabelSet
 from ..dataset.case import Case, Dataset
 from ..dataset.dataset_json import open_dataset
 from ..dataset.fingerprint import dataset_digest
+from .fine_tuning import FineTuning
 from .pretraining_plan import Pretraining
+from .runs import Run
 from .study_folder import StudyFolder
+from .study_plan import Configuration
+from .transfer import weights_of
 
 
 def cases_alone(dataset: Dataset, case_ids: Iterable[str], labelled: bool) -> Dataset:
@@ -54,6 +58,65 @@ def require_sources(study: StudyFolder) -> None:
             )
         same = dataset.folder.resolve() == Path(study.dataset.folder).resolve()
         require_no_overlap(pretraining.name, dataset.cases, target, study.patients if same else None, same, digest_of)
+    for name, rules in weights_of(study.plan).items():
+        require_unseen(name, rules, target, Path(study.dataset.folder), study.patients)
+
+
+def run_of_weights(weights: Path) -> tuple[StudyFolder, Run] | None:
+    """The study, and its run or pretraining, whose weights a file is, by where it lies; None where it lies in no study."""
+    file = Path(weights).resolve()
+    for folder in file.parents:
+        study = StudyFolder(folder)
+        try:
+            runs = (*study.pretraining_runs, *study.runs) if study.plan_path.is_file() else ()
+        except SegVarianceError:  # a plan.json of something else
+            continue
+        if found := next((run for run in runs if study.weights(run) == file), None):
+            return study, found
+    return None
+
+
+def require_unseen(
+    name: str, rules: FineTuning, target: Sequence[Case], target_folder: Path, patients: Mapping[str, str] | None
+) -> None:
+    """Refuse weights of a study's run that has learned from a case of the target, itself or through what it started from. Nothing
+    is known of weights that lie in no study.
+
+    Raises:
+        SegVarianceError: the first such case, or the images of the other study are gone.
+    """
+    if (known := run_of_weights(Path(rules.weights))) is None:
+        return
+    digest_of = cache(sha256_of_file)
+    for folder, cases, theirs in _seen(*known):
+        if gone := next((path for case in cases for path in case.images if not path.is_file()), None):
+            raise SegVarianceError(
+                f"Source {name!r} is of {known[1]} in {known[0].root}, whose image {gone} is gone: whether it has seen cases of the target "
+                "cannot be checked. Bring the data back, or copy the weights out of the study and use them as of unknown origin."
+            )
+        same = folder.resolve() == target_folder.resolve()
+        who = patients or theirs if same else None
+        require_no_overlap(name, cases, target, who, same, digest_of)
+
+
+def _seen(study: StudyFolder, run: Run) -> Iterator[tuple[Path, tuple[Case, ...], Mapping[str, str] | None]]:
+    """Dataset, cases and patients that a run has learned from, and those of what it started from, and so on."""
+    known: tuple[StudyFolder, Run] | None = study, run
+    passed = set()
+    while known and (known[0].root, known[1]) not in passed:  # plans that name each other's weights come to an end
+        study, run = known
+        passed.add((study.root, run))
+        folder = Path(study.dataset.folder)
+        if pretraining := study.plan.pretraining(run.configuration):
+            dataset = source_dataset(pretraining)
+            own = dataset.folder.resolve() == folder.resolve()
+            yield dataset.folder, dataset.cases, study.patients if own else None
+            return
+        yield folder, tuple(map(study.case, study.fold_of(run).training)), study.patients
+        configuration = study.plan.configuration(run.configuration)
+        rules = configuration.fine_tuning if isinstance(configuration, Configuration) else None
+        source = study.started_from(run)
+        known = (study, source) if source else run_of_weights(Path(rules.weights)) if rules else None
 
 
 def require_no_overlap(
@@ -81,8 +144,8 @@ def require_no_overlap(
         for key in _identities(case, patients, same_dataset, digest_of):
             if key in owners:
                 raise SegVarianceError(
-                    f"Source {name!r} would learn from case {case.id!r}, which shares its {key.split(':')[0]} with case {owners[key]!r} of the "
-                    "target: what it is worth could not be told. Take the case out of the source."
+                    f"Source {name!r} learns from case {case.id!r}, which shares its {key.split(':')[0]} with case {owners[key]!r} of the "
+                    "target: what it is worth could not be told. Take the case out of one of them."
                 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .fine_tuning import FineTuning
 from .study_plan import Configuration, StudyPlan
 
 SCRATCH_TARGET = "scratch_target"
@@ -17,7 +18,7 @@ SCRATCH = (SCRATCH_TARGET, SCRATCH_TOTAL)
 
 @dataclass(frozen=True)
 class Cell:
-    """``source`` is a pretraining's name or one of ``SCRATCH``; ``cases`` of each fold are trained on."""
+    """``source`` is the name of a pretraining, of weights from elsewhere, or one of ``SCRATCH``; ``cases`` of each fold are trained on."""
 
     configuration: str
     source: str
@@ -30,10 +31,21 @@ def cell_name(source: str, cases: int) -> str:
 
 def cells_of(plan: StudyPlan) -> tuple[Cell, ...]:
     """All cells in the order of the plan; none where it is no transfer study."""
-    found = []
-    for each in plan.configurations if plan.pretrainings else ():
+    found, has_source = [], False
+    for each in plan.configurations:
         if isinstance(each, Configuration) and each.training_cases is not None:
-            for source in (*(pretraining.name for pretraining in plan.pretrainings), *SCRATCH):
-                if each.name == cell_name(source, each.training_cases):
-                    found.append(Cell(each.name, source, each.training_cases))
-    return tuple(found)
+            source = each.name.removesuffix(cell_name("", each.training_cases))
+            if each.name == cell_name(source, each.training_cases):
+                found.append(Cell(each.name, source, each.training_cases))
+                has_source |= each.fine_tuning is not None
+    return tuple(found) if has_source else ()
+
+
+def weights_of(plan: StudyPlan) -> dict[str, FineTuning]:
+    """The sources of a transfer study that are weights from elsewhere."""
+    rules = {cell.source: plan.configuration(cell.configuration) for cell in cells_of(plan)}
+    return {
+        source: each.fine_tuning
+        for source, each in rules.items()
+        if isinstance(each, Configuration) and each.fine_tuning and each.fine_tuning.weights
+    }

@@ -10,7 +10,7 @@ STYLE = f"""
 :root {{ color-scheme: light dark; --ink:#1b2430; --quiet:#5c6875; --line:#d9dfe5; --paper:#fff; --box:#f5f7f9; --band:#e9d9a0; --seed:#c79a00; --grey:#9aa5b1; {_LIGHT} }}
 @media (prefers-color-scheme: dark) {{ :root {{ --ink:#e6ebf0; --quiet:#9eabb8; --line:#36414c; --paper:#14191f; --box:#1d242c; --band:#5d5022; --seed:#e8bd3c; --grey:#77828e; {_DARK} }} }}
 {"".join(f".s{i} {{ --c: var(--s{i}) }} " for i in range(STRUCTURE_COLOURS))}
-.mean {{ --c: var(--ink) }}
+.mean {{ --c: var(--ink) }} .other {{ --c: var(--grey) }}
 """
 STYLE += (
     """

@@ -7,30 +7,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.words import counted
-from ..plan.transfer import SCRATCH_TARGET, SCRATCH_TOTAL
+from ..metrics.lesions import LESION_IOU
+from ..plan.transfer import SCRATCH, SCRATCH_TARGET, SCRATCH_TOTAL
 from ..stats.comparison import Comparison
 from ..stats.comparison_words import difference_text, short_verdict
-from ..stats.transfer import TransferRow
-from .layout import colours, section
+from ..stats.transfer import TransferRow, worth_in_words
+from .layout import colours, grid, section
 from .markup import Markup, element, joined
 from .svg import AXIS_HEIGHT, WIDTH, Scale, axis, dot, figure, label, line, upright_axis
-from .tables import Table, columns, table_html
+from .tables import Table, columns
+
+OTHER_TITLES = {
+    "iou": "mIoU",
+    "lesion_f1": "Lesion F1",
+    "lesion_sensitivity": "Lesion sensitivity",
+    "lesion_false_positives": "False lesions a case",
+}
+WEIGHTS_WORDS = (
+    "What weights from elsewhere have cost is not known here: they are compared with training from scratch at equal target budget alone. "
+    "All seeds start from the same weights, so the luck of their own training is in no interval."
+)
+COST_UNKNOWN = "not compared: cost unknown"
 
 _LEFT, _TOP, _BOTTOM = 52.0, 18.0, 210.0
-_APART = 3.0
+_APART = 4.0
 """Curves stand so many units beside each other, so that their intervals can be told apart."""
 
 
 @dataclass(frozen=True)
 class SourceCost:
-    """``cpu_s`` of all pretrainings of a source together; ``served`` trainings started from them."""
+    """``cpu_s`` of all pretrainings of a source together; ``served`` trainings started from them. What is not known of weights
+    from elsewhere is None."""
 
     source: str
     task: str
-    cases: int
-    steps: int
+    cases: int | None
+    steps: int | None
     pretrainings: int
-    cpu_s: float
+    cpu_s: float | None
     served: int
 
 
@@ -44,47 +58,93 @@ def transfer_section(found: Transfer | None) -> Markup:
     """Nothing where the study is about something else, or where no cell could be scored."""
     if found is None or not found.rows:
         return Markup()
+    sources = [source for source in dict.fromkeys(row.source for row in found.rows) if source not in SCRATCH]
+    colour_of = colours(sources)
+    y = Scale.around(
+        [bound for row in found.rows for bound in (row.score.low, row.score.high)], left=_BOTTOM, right=_TOP
+    )
+    panels = [_panel(source, found.rows, y, colour_of(source)) for source in sources]
     return joined(
         element("h2", "What the sources are worth"),
         section(
             "Learning curves",
-            "Right: more target cases, each smaller number among the larger ones. Up: better on held-out cases. Lines beside points: 95 % "
-            "intervals for other seeds and other cases. Two curves are close when their intervals overlap, but only the verdicts in the "
-            "table compare them: they look at the same cases.",
+            "A panel for each source, in colour. Grey, broken: from scratch with the target's budget. Grey, whole: from scratch with the "
+            "budget of target and source together. Right: more target cases, each smaller number among the larger ones. Up: better on "
+            "held-out cases. Lines beside points: 95 % intervals for other seeds and other cases. The sentences below each panel compare, not "
+            "the overlap of intervals: all look at the same cases.",
             (
                 "Mean Dice over structures, held-out cases and seeds; two-way interval (seeds and cases drawn anew).",
                 f"{SCRATCH_TARGET}: from scratch with the target's budget. {SCRATCH_TOTAL}: from scratch with the budget of target and source "
                 "together, in time of the same network on the same machine. The source is counted in full there, though several "
-                "trainings may start from one pretraining; the second table shows what is left of its cost when they share it.",
+                "trainings may start from one pretraining; the table 'What the sources cost' shows what is left of it when they share it.",
                 "Verdicts are corrected by Holm over all cells. Where a source has fewer pretrainings than there are seeds, trainings that "
                 "share one are counted as independent, and intervals are too narrow.",
+                *([] if all(row.cost_known for row in found.rows) else [WEIGHTS_WORDS]),
             ),
-            joined(_curves(found.rows), _legend(found.rows)),
+            grid(panels),
         ),
-        *map(table_html, transfer_tables(found)),
+        element(
+            "p",
+            "Differences with their intervals follow; all metrics and what the sources cost stand in the tables below.",
+            class_="note",
+        ),
+    )
+
+
+def _panel(source: str, rows: Sequence[TransferRow], y: Scale, colour: str) -> Markup:
+    said = worth_in_words([row for row in rows if row.source == source])
+    return element(
+        "figure",
+        element("h4", source, class_=colour),
+        _curves(source, rows, y, colour),
+        *(element("p", sentence, class_="note") for sentence in said),
     )
 
 
 def transfer_tables(found: Transfer) -> tuple[Table, ...]:
-    cells = Table(
+    """Cells with their verdicts, all their metrics, and what the sources cost."""
+    return _cells(found.rows), _metrics(found.rows), _costs(found.costs)
+
+
+def _cells(rows: Sequence[TransferRow]) -> Table:
+    return Table(
         "transfer",
         "Source by number of target cases",
         columns(
-            *("Source", "Target cases", "Seeds", "Dice", "Dice low", "Dice high", "IoU"),
+            *("Source", "Target cases", "Seeds", "Dice", "Dice low", "Dice high", *OTHER_TITLES.values()),
             *(f"Minus {SCRATCH_TARGET}", "Verdict", f"Minus {SCRATCH_TOTAL}", "Verdict at equal total budget"),
         ),
         tuple(
             (
                 *(row.source, row.cases, row.seeds, row.score.value, row.score.low, row.score.high),
-                row.overlap.value if row.overlap else None,
+                *(row.others[name].value if name in row.others else None for name in OTHER_TITLES),
                 *_against(row.against_target),
-                *_against(row.against_total),
+                *(_against(row.against_total) if row.cost_known else (None, COST_UNKNOWN)),
             )
-            for row in found.rows
+            for row in rows
         ),
-        "Means over structures, 95 % intervals for other seeds and cases; verdicts by Holm over all cells.",
+        "Means over structures; 95 % intervals for other seeds and cases; verdicts by Holm over all cells. A lesion is a connected component, "
+        f"found where its IoU with one of the prediction is at least {LESION_IOU:g}; false lesions are counted per case and structure.",
     )
-    costs = Table(
+
+
+def _metrics(rows: Sequence[TransferRow]) -> Table:
+    return Table(
+        "transfer_metrics",
+        "Sources by every metric",
+        columns("Source", "Target cases", "Metric", "Mean", "Low", "High"),
+        tuple(
+            (row.source, row.cases, OTHER_TITLES[name], mean.value, mean.low, mean.high)
+            for name in OTHER_TITLES
+            for row in rows
+            if (mean := row.others.get(name))
+        ),
+        "Means over structures with 95 % intervals for other seeds and cases; the verdicts are about Dice alone.",
+    )
+
+
+def _costs(costs: Sequence[SourceCost]) -> Table:
+    return Table(
         "transfer_costs",
         "What the sources cost",
         columns(
@@ -92,20 +152,14 @@ def transfer_tables(found: Transfer) -> tuple[Table, ...]:
         ),
         tuple(
             (
-                c.source,
-                c.task,
-                c.cases,
-                c.steps,
-                c.pretrainings,
-                c.cpu_s,
-                c.served,
-                round(c.cpu_s / max(1, c.served), 2),
+                *(c.source, c.task, c.cases, c.steps, c.pretrainings, c.cpu_s, c.served),
+                None if c.cpu_s is None else round(c.cpu_s / max(1, c.served), 2),
             )
-            for c in found.costs
+            for c in costs
         ),
-        "CPU-s a training: the cost of the pretrainings shared by all trainings that start from them.",
+        "CPU-s a training: the cost of the pretrainings shared by all trainings that start from them. Empty: weights from elsewhere, "
+        "of which nobody here knows what they cost.",
     )
-    return cells, costs
 
 
 def _against(comparison: Comparison | None) -> tuple[str | None, str | None]:
@@ -114,17 +168,22 @@ def _against(comparison: Comparison | None) -> tuple[str | None, str | None]:
     return difference_text(comparison), short_verdict(comparison)
 
 
-def _curves(rows: Sequence[TransferRow]) -> Markup:
-    sources, numbers = _sources(rows), sorted({row.cases for row in rows})
-    colour_of = colours(sources)
-    room = _APART * len(sources)
+def _curves(source: str, rows: Sequence[TransferRow], y: Scale, colour: str) -> Markup:
+    """The source's curve over those of both trainings from scratch, all panels on one scale."""
+    numbers = sorted({row.cases for row in rows})
     low, high = math.log(numbers[0]), math.log(numbers[-1])
-    x = Scale(low, high if high > low else low + 1, left=_LEFT + 14 + room, right=WIDTH - 18 - room)
-    y = Scale.around([bound for row in rows for bound in (row.score.low, row.score.high)], left=_BOTTOM, right=_TOP)
+    low, high = (low, high) if high > low else (low - 1, low + 1)
+    room = 14 + _APART
+    x = Scale(low, high, left=_LEFT + room, right=WIDTH - 18 - _APART)
     drawn = []
-    for number, source in enumerate(sources):
-        shift = _APART * (number - (len(sources) - 1) / 2)
-        points = [(x(math.log(row.cases)) + shift, row) for row in rows if row.source == source]
+    for shift, name, curve in (
+        (_APART, SCRATCH_TARGET, "grey-curve dashed"),
+        (-_APART, SCRATCH_TOTAL, "grey-curve"),
+        (0.0, source, "curve"),
+    ):
+        points = [(x(math.log(row.cases)) + shift, row) for row in rows if row.source == name]
+        if not points:
+            continue
         path = "M" + "L".join(f"{px:.1f} {y(row.score.value):.1f}" for px, row in points)
         marks = [
             Markup(
@@ -133,27 +192,14 @@ def _curves(rows: Sequence[TransferRow]) -> Markup:
             )
             for px, row in points
         ]
-        drawn.append(element("g", element("path", d=path, class_="curve"), *marks, class_=colour_of(source)))
-    ticks = [(math.log(cases), str(cases)) for cases in numbers]
+        of = colour if name == source else "other"
+        drawn.append(element("g", element("path", d=path, class_=curve), *marks, class_=of))
     frame = [
         upright_axis(y, _LEFT, y.labelled_ticks()),
         label("Dice, mean over structures", 0.0, 10.0, "start", "quiet"),
-        axis(x, _BOTTOM, ticks, "target cases"),
+        axis(x, _BOTTOM, [(math.log(cases), str(cases)) for cases in numbers], "target cases"),
     ]
-    return figure([*drawn, *frame], _BOTTOM + AXIS_HEIGHT, "Learning curves, one a source")
-
-
-def _legend(rows: Sequence[TransferRow]) -> Markup:
-    sources = _sources(rows)
-    colour_of = colours(sources)
-    entries = (
-        element("span", f"● {source}  ", class_=colour_of(source), style="color: var(--c)") for source in sources
-    )
-    return element("p", *entries)
-
-
-def _sources(rows: Sequence[TransferRow]) -> list[str]:
-    return list(dict.fromkeys(row.source for row in rows))
+    return figure([*drawn, *frame], _BOTTOM + AXIS_HEIGHT, f"Learning curve of {source}")
 
 
 def _tip(row: TransferRow) -> str:

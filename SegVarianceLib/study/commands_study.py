@@ -20,6 +20,7 @@ from ..evaluation.score_table import ScoreTable
 from ..plan.adaptation_folder import AdaptationFolder
 from ..plan.nnunet_plan import NnunetConfiguration
 from ..plan.study_folder import StudyFolder
+from ..plan.transfer import cells_of
 from ..stats.study_statistics import study_statistics
 from ..stats.transfer import transfer_rows
 from . import commands_adapt
@@ -171,11 +172,11 @@ def _run_here(study: StudyFolder, jobs: int | None) -> int:
     except Stopped:
         out.print(f"Stopped; nothing is lost. Go on with: segvariance run {study.root}", markup=False)
         return 130
-    scores = ScoreTable.read(study.scores_path).where(metric=PRIMARY_METRIC)
-    if study.plan.pretrainings:
+    scores = ScoreTable.read(study.scores_path)
+    if cells_of(study.plan):
         print_transfer(transfer_rows(scores, study.plan, PRIMARY_METRIC, compare(study).comparisons))
     else:
-        print_statistics(study_statistics(scores, PRIMARY_METRIC))
+        print_statistics(study_statistics(scores.where(metric=PRIMARY_METRIC), PRIMARY_METRIC))
     out.print(f"\nReport: {report}", markup=False)
     return 0
 

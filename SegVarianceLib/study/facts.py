@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 
 from ..core.files import read_json
 from ..evaluation.score_table import ScoreTable
+from ..plan.fine_tuning import ALL, NO_INFLATION, FineTuning
 from ..plan.nnunet_plan import NnunetConfiguration, NnunetTrainingPlan
 from ..plan.pretraining_plan import Pretraining
 from ..plan.runs import RunRecord
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import REGIONS, AnyConfiguration
-from ..plan.transfer import cells_of
+from ..plan.study_plan import REGIONS, AnyConfiguration, Configuration, StudyPlan
+from ..plan.transfer import Cell, cells_of, weights_of
 from ..report.transfer_section import SourceCost, Transfer
 from ..stats.study_statistics import StudyStatistics
 from ..stats.transfer import transfer_rows
@@ -33,6 +35,8 @@ def what_was_done(study: StudyFolder) -> tuple[tuple[str, str], ...]:
         ("Clean-up", f"{plan.clean_up.replace('_', ' ')} per structure, 26 neighbours"),
         ("Surface Dice", f"tolerance {plan.tolerance_mm:g} mm"),
         *((f"Source {p.name}", _source_in_words(p)) for p in plan.pretrainings),
+        *((f"Source {name}", _weights_in_words(rules)) for name, rules in weights_of(plan).items()),
+        *_taken_in_words(plan),
     ]
     return (*facts, *_machine(study, records))
 
@@ -43,7 +47,7 @@ def transfer_of(study: StudyFolder, scores: ScoreTable, statistics: StudyStatist
         return None
     return Transfer(
         transfer_rows(scores, study.plan, "dice", statistics.comparisons),
-        tuple(_cost(study, each) for each in study.plan.pretrainings),
+        (*(_cost(study, each) for each in study.plan.pretrainings), *_unknown_costs(study)),
     )
 
 
@@ -61,9 +65,42 @@ def _cost(study: StudyFolder, pretraining: Pretraining) -> SourceCost:
     )
 
 
+def _unknown_costs(study: StudyFolder) -> Iterator[SourceCost]:
+    for name in weights_of(study.plan):
+        cells = [cell for cell in cells_of(study.plan) if cell.source == name]
+        served = len(cells) * len(study.plan.seeds) * len(study.folds)
+        yield SourceCost(name, "weights from elsewhere", None, None, 0, None, served)
+
+
 def _source_in_words(pretraining: Pretraining) -> str:
     plan, cases = pretraining.plan, len(pretraining.cases)
     return f"{plan.task} on {cases} cases of {pretraining.dataset_folder}, {plan.training.steps} steps, {len(pretraining.seeds)} times"
+
+
+def _weights_in_words(rules: FineTuning) -> str:
+    mapped = f", {len(rules.name_map)} names mapped" if rules.name_map else ""
+    inflated = "" if rules.inflation == NO_INFLATION else f", 2-D kernels inflated: {rules.inflation}"
+    return (
+        f"weights of {rules.weights} (sha256 {rules.sha256[:12]}){mapped}{inflated}; what they cost is not known here, and what they "
+        "have learned from only where they lie in a study of SegVariance"
+    )
+
+
+def _taken_in_words(plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    """How each source is trained on, a line a source; nothing where all of it learns at one rate from the start."""
+    for source, rules in {cell.source: _rules(plan, cell) for cell in cells_of(plan)}.items():
+        careful = [f"the {rules.part} is taken"] if rules and rules.part != ALL else []
+        if rules and rules.frozen_share:
+            careful.append(f"the encoder stands still for the first {rules.frozen_share:.0%} of the steps")
+        if rules and rules.rate_decay < 1:
+            careful.append(f"each stage learns {rules.rate_decay:g} times as fast as the next one nearer to the output")
+        if careful:
+            yield f"Taken from {source}", "; ".join(careful)
+
+
+def _rules(plan: StudyPlan, cell: Cell) -> FineTuning | None:
+    configuration = plan.configuration(cell.configuration)
+    return configuration.fine_tuning if isinstance(configuration, Configuration) else None
 
 
 def split_in_words(study: StudyFolder) -> str:

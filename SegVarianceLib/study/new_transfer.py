@@ -5,50 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from ..backends.backend import jobs_at_once
 from ..core.errors import SegVarianceError
-from ..core.files import safe_name, sha256_of_file, write_json
+from ..core.files import safe_name, write_json
+from ..core.labels import LabelSet, Structure
 from ..core.records import to_json
-from ..core.seeding import generator
 from ..core.words import counted
-from ..dataset.case import Dataset
 from ..dataset.checks import require_clean
 from ..dataset.dataset_json import open_dataset
-from ..dataset.fingerprint import Fingerprint, dataset_digest, take_fingerprint
+from ..dataset.fingerprint import take_fingerprint
 from ..dataset.splits import read_groups, split
-from ..plan.fine_tuning import ALL, ENCODER, FineTuning
+from ..plan.fine_tuning import MEAN, NO_INFLATION, FineTuning
 from ..plan.planning import plan_configuration
-from ..plan.pretraining_plan import Pretraining, PretrainingPlan
-from ..plan.sources import cases_alone, require_no_overlap
 from ..plan.study_folder import StudyFolder
-from ..plan.study_plan import SCHEMA, Configuration, StudyPlan
+from ..plan.study_plan import LABELS, REGIONS, SCHEMA, Configuration, StudyPlan
 from ..plan.transfer import SCRATCH, SCRATCH_TARGET, SCRATCH_TOTAL, cell_name
+from .new_sources import WEIGHTS, SourcePlanner, SourceWish, check_source, plan_weights, set_apart
 from .new_study import Progress, remembered, steps_of_budget
 
-READ_LABELS = ("segmentation",)
-TRAIN_A_DECODER = ("segmentation", "masked_volume")
-
-
-@dataclass(frozen=True)
-class SourceWish:
-    """``dataset`` None: cases of the target's own dataset that are set apart. ``structures``: label values of each
-    structure that a segmentation learns in place of the labels; ``classes``: a CSV with the columns case and class, for ``case_classes``."""
-
-    name: str
-    task: str
-    dataset: Path | None = None
-    structures: dict[str, tuple[int, ...]] | None = None
-    classes: Path | None = None
+SOURCE_BUDGET = "500 steps"
 
 
 @dataclass(frozen=True)
 class TransferWishes:
     """What the user chooses. ``source_seeds``: pretrainings of each source (default: as many as ``seeds``). ``source_cases``: of
     the target's dataset, set apart for sources (default: half). Both budgets are in steps or time of the target's network: every
-    source gets as many steps of its own as take equally long, so that one training from scratch is the measure of all."""
+    source gets as many steps of its own as take equally long, so that one training from scratch is the measure of all; that of
+    sources is by default ``SOURCE_BUDGET``. ``channels``, ``inflation``, ``frozen_share`` and ``rate_decay`` are those of
+    ``FineTuning``, for all sources. ``labels`` are the target's, in place of the dataset's own; regions are trained on as such."""
 
     sources: tuple[SourceWish, ...]
     target_cases: tuple[int, ...]
@@ -60,7 +46,12 @@ class TransferWishes:
     groups: Path | None = None
     group_column: str = "group"
     budget: str = "500 steps"
-    source_budget: str = "500 steps"
+    source_budget: str | None = None
+    channels: str = MEAN
+    inflation: str = NO_INFLATION
+    frozen_share: float = 0.0
+    rate_decay: float = 1.0
+    labels: LabelSet | None = None
     device: str = "auto"
     threads_per_run: int = 1
     tolerance_mm: float = 1.0
@@ -69,7 +60,8 @@ class TransferWishes:
 
 @dataclass(frozen=True)
 class TransferEstimate:
-    """Core time: of one pretraining, of a fine-tuning; and of the whole study on ``jobs`` trainings side by side."""
+    """Core time: of one pretraining, of a fine-tuning; and of the whole study on ``jobs`` trainings side by side. ``weights`` says
+    of each source that comes from elsewhere what fits, and what is known of it."""
 
     pretrainings: int
     runs: int
@@ -77,19 +69,67 @@ class TransferEstimate:
     target_s: float
     jobs: int
     study_s: float
+    weights: dict[str, str]
     warnings: tuple[str, ...]
 
 
+def target_labels(structures: Mapping[str, tuple[int, ...]]) -> LabelSet:
+    """A target of these structures, large ones before those within them. What several labels are painted with, where they are
+    one structure, is the least of them that no later structure holds.
+
+    Raises:
+        SegVarianceError: later structures leave nothing of one.
+    """
+    order, names = [], list(structures)
+    for number, name in enumerate(names):
+        later = {value for other in names[number + 1 :] for value in structures[other]}
+        if not (left := set(structures[name]) - later):
+            raise SegVarianceError(
+                f"Nothing is left of {name!r} once the structures after it are painted. Name large structures before those within them."
+            )
+        order.append(min(left))
+    labels = LabelSet(tuple(Structure(name, tuple(values)) for name, values in structures.items()))
+    return replace(labels, regions_class_order=tuple(order)) if labels.has_regions else labels
+
+
+def plan_targets(
+    folder: Path, root: Path, targets: Mapping[str, LabelSet], wishes: TransferWishes, progress: Progress
+) -> dict[str, tuple[StudyFolder, TransferEstimate]]:
+    """A study for each target, label sets of one dataset, side by side in ``root``: the same cases, budgets and pretrainings, each
+    of which is made by whichever study is run first and taken over by the others.
+
+    Raises:
+        SegVarianceError: as ``plan_transfer``, a target asks for a label that the dataset lacks, or targets need other networks.
+    """
+    known = set(open_dataset(folder).labels.foreground_values)
+    for name, labels in targets.items():
+        safe_name(name, "name of a target")
+        if unlike := known ^ set(labels.foreground_values):
+            raise SegVarianceError(
+                f"Target {name!r} is made of the labels {', '.join(map(str, labels.foreground_values))}, and {folder} has "
+                f"{', '.join(map(str, sorted(known)))}: label {min(unlike)} is in one of them alone. Each target divides all labels of the dataset."
+            )
+    made: dict[str, tuple[StudyFolder, TransferEstimate]] = {}
+    for name, labels in targets.items():
+        like = next((study.plan for study, _ in made.values()), None)
+        made[name] = plan_transfer(folder, root / name, replace(wishes, labels=labels), progress, like)
+    return made
+
+
 def plan_transfer(
-    folder: Path, root: Path, wishes: TransferWishes, progress: Progress
+    folder: Path, root: Path, wishes: TransferWishes, progress: Progress, like: StudyPlan | None = None
 ) -> tuple[StudyFolder, TransferEstimate]:
     """Write a new study folder; nothing is trained but the few steps that are timed.
+
+    Args:
+        like: the plan of another target of the same dataset by the same wishes, whose budgets and pretrainings are taken.
 
     Raises:
         SegVarianceError: a dataset has problems, the folder holds a study already, a wish is not possible, or a source shares a
             case with the target.
     """
     from ..backends.catalog import BACKENDS  # torch takes seconds to load; only planning and training need it
+    from ..model.device import open_device
 
     study = StudyFolder(root)
     if study.plan_path.exists():
@@ -97,11 +137,18 @@ def plan_transfer(
             f"{root} holds a study already. Run it with: segvariance run {root}, or choose another folder."
         )
     _check(wishes)
-    dataset = open_dataset(folder)
+    own_labels = open_dataset(folder)
+    dataset = own_labels
+    if wishes.labels is not None:
+        dataset = replace(dataset, labels=replace(wishes.labels, ignore_value=dataset.labels.ignore_value))
+    trains = REGIONS if dataset.labels.has_regions else LABELS
     warnings = require_clean(dataset, lambda done, of: progress("Checking cases", done, of))
     groups = None if wishes.groups is None else read_groups(wishes.groups, wishes.group_column)
-    own = any(source.dataset is None for source in wishes.sources)
-    apart = set_apart([case.id for case in dataset.cases], wishes, groups) if own else ()
+    pretrained = [source for source in wishes.sources if source.task != WEIGHTS]
+    ids = [case.id for case in dataset.cases]
+    wanted = len(ids) // 2 if wishes.source_cases is None else wishes.source_cases
+    own = any(source.dataset is None for source in pretrained)
+    apart = set_apart(ids, wanted, wishes.split_seed, groups) if own else ()
     left = [case.id for case in dataset.cases if case.id not in apart]
     folds = split(left, wishes.split, wishes.split_seed, groups)
     if (smallest := min(len(fold.training) for fold in folds)) < max(wishes.target_cases):
@@ -111,32 +158,47 @@ def plan_transfer(
         )
     fingerprint = take_fingerprint(dataset, lambda done, of: progress("Measuring cases", done, of))
     progress("Timing a few training steps", 0, 1)
-    draft = plan_configuration("draft", fingerprint, dataset.labels, 1)
+    draft = plan_configuration("draft", fingerprint, dataset.labels, 1, trains)
     cost = BACKENDS.function("builtin")().measure(dataset, draft, wishes.device, wishes.threads_per_run, study.root)
     progress("Timing a few training steps", 1, 1)
     batch, pace = draft.training.batch_size, cost.seconds_per_step
-    target_steps = steps_of_budget(wishes.budget, pace, batch, max(wishes.target_cases))
-    source_steps = steps_of_budget(wishes.source_budget, pace, batch, max(wishes.target_cases))
-    planned = _Sources(dataset, fingerprint, draft, apart, wishes, cost.device, progress)
-    pretrainings = tuple(planned.pretraining(source, source_steps * pace) for source in wishes.sources)
+    target = [case for case in dataset.cases if case.id not in apart]
+    if like is None:
+        target_steps = steps_of_budget(wishes.budget, pace, batch, max(wishes.target_cases))
+        source_steps = steps_of_budget(wishes.source_budget or SOURCE_BUDGET, pace, batch, max(wishes.target_cases))
+        device = open_device(cost.device, wishes.threads_per_run)
+        source_seeds = wishes.source_seeds or wishes.seeds
+        planned = SourcePlanner(own_labels, fingerprint, draft, apart, source_seeds, device, progress)
+        pretrainings = tuple(planned.pretraining(source, source_steps * pace) for source in pretrained)
+        planned.require_no_overlap(target, groups)
+    else:
+        pretrainings, (target_steps, source_steps) = like.pretrainings, _budgets_of(like, wishes.target_cases[0])
+        _require_same_network(like, draft)
+    rules = {source.name: _rules(source, wishes) for source in wishes.sources}
+    elsewhere = [
+        plan_weights(source, rules[source.name], draft, dataset, target, groups)
+        for source in wishes.sources
+        if source.task == WEIGHTS
+    ]
+    rules |= {found.name: found.rules for found in elsewhere}
 
     def recipe(source: str, steps: int, cases: int, rules: FineTuning | None = None) -> Configuration:
-        planned = plan_configuration(cell_name(source, cases), fingerprint, dataset.labels, steps)
+        planned = plan_configuration(cell_name(source, cases), fingerprint, dataset.labels, steps, trains)
         return replace(planned, training_cases=cases, fine_tuning=rules)
 
     configurations = [
         each
         for cases in sorted(wishes.target_cases)
         for each in (
-            *(recipe(p.name, target_steps, cases, _rules(p)) for p in pretrainings),
+            *(recipe(source.name, target_steps, cases, rules[source.name]) for source in wishes.sources),
             recipe(SCRATCH_TARGET, target_steps, cases),
-            recipe(SCRATCH_TOTAL, target_steps + source_steps, cases),
+            *([recipe(SCRATCH_TOTAL, target_steps + source_steps, cases)] if pretrainings else []),
         )
     ]
     plan = StudyPlan(
         schema=SCHEMA,
         title=wishes.title
-        or f"{dataset.name}: {counted(len(pretrainings), 'source')}, {counted(wishes.seeds, 'seed')} a cell",
+        or f"{dataset.name}{_target_in_words(wishes)}: {counted(len(wishes.sources), 'source')}, {counted(wishes.seeds, 'seed')} a cell",
         dataset_folder=str(Path(folder).resolve()),
         dataset_digest=fingerprint.digest,
         split=wishes.split,
@@ -150,8 +212,6 @@ def plan_transfer(
         tolerance_mm=wishes.tolerance_mm,
         pretrainings=pretrainings,
     )
-    target = [case for case in dataset.cases if case.id not in apart]
-    planned.require_no_overlap(target, groups)
     write_json(study.dataset_path, to_json(remembered(dataset)))
     write_json(study.fingerprint_path, fingerprint.to_json())
     write_json(study.splits_path, to_json(folds))
@@ -161,7 +221,7 @@ def plan_transfer(
     held_out_s = len(folds[0].held_out) * cost.seconds_per_case
     runs_s = sum(each.training.steps * pace + held_out_s for each in configurations) * wishes.seeds * len(folds)
     source_s = source_steps * pace
-    number = sum(len(each.seeds) for each in pretrainings)
+    number = 0 if like else sum(len(each.seeds) for each in pretrainings)
     jobs = jobs_at_once(wishes.threads_per_run, cost.device)
     return study, TransferEstimate(
         pretrainings=number,
@@ -170,130 +230,52 @@ def plan_transfer(
         target_s=round(target_steps * pace + held_out_s, 1),
         jobs=jobs,
         study_s=round(math.ceil(runs_s + number * source_s) / jobs, 1),
+        weights={found.name: found.sentence for found in elsewhere},
         warnings=tuple(map(str, warnings)),
     )
 
 
-def set_apart(case_ids: list[str], wishes: TransferWishes, groups: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Cases for sources, whole patients in an order that ``split_seed`` draws, until they are as many as wished; sorted.
+def _target_in_words(wishes: TransferWishes) -> str:
+    return "" if wishes.labels is None else f" ({', '.join(each.name for each in wishes.labels.structures)})"
+
+
+def _budgets_of(plan: StudyPlan, cases: int) -> tuple[int, int]:
+    """Steps of a fine-tuning, and those that a source is worth; 0 where nothing is pretrained."""
+    target = plan.steps_of(cell_name(SCRATCH_TARGET, cases))
+    return target, plan.steps_of(cell_name(SCRATCH_TOTAL, cases)) - target if plan.pretrainings else 0
+
+
+def _require_same_network(like: StudyPlan, draft: Configuration) -> None:
+    for pretraining in like.pretrainings:
+        theirs = pretraining.plan.network
+        if replace(draft.network, in_channels=theirs.in_channels, out_channels=theirs.out_channels) != theirs:
+            raise SegVarianceError(
+                f"The targets need networks that differ in more than their head, so pretraining {pretraining.name!r} cannot serve all of them. "
+                "Plan each target as a study of its own, without --target."
+            )
+
+
+def _rules(source: SourceWish, wishes: TransferWishes) -> FineTuning:
+    """How a source is taken; of weights from elsewhere, the file is filled in when it has been read.
 
     Raises:
-        SegVarianceError: a case without a patient, or no case left for the target.
+        SegVarianceError: a share or a rate is out of bounds.
     """
-    wanted = len(case_ids) // 2 if wishes.source_cases is None else wishes.source_cases
-    if groups is not None and (missing := sorted(set(case_ids) - set(groups))):
-        raise SegVarianceError(
-            f"{len(missing)} cases have no group, the first is {missing[0]!r}. Add them to the groups file."
+    try:
+        return FineTuning(
+            weights=str(source.weights or ""),
+            part=source.taken,
+            channels=wishes.channels,
+            inflation=wishes.inflation,
+            frozen_share=wishes.frozen_share,
+            rate_decay=wishes.rate_decay,
+            pretraining=None if source.weights else source.name,
         )
-    members: dict[str, list[str]] = {}
-    for case_id in sorted(case_ids):
-        members.setdefault(groups[case_id] if groups is not None else case_id, []).append(case_id)
-    names, found = sorted(members), list[str]()
-    for index in generator(wishes.split_seed, "source cases").permutation(len(names)):
-        if len(found) >= wanted:
-            break
-        found += members[names[index]]
-    if not 0 < len(found) < len(case_ids):
-        raise SegVarianceError(
-            f"{wanted} of {len(case_ids)} cases cannot be set apart for sources: both sources and target need some. Give --source-cases."
-        )
-    return tuple(sorted(found))
-
-
-class _Sources:
-    """Plans the pretrainings; a dataset that several use is opened and measured once."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        fingerprint: Fingerprint,
-        draft: Configuration,
-        apart: tuple[str, ...],
-        wishes: TransferWishes,
-        device: str,
-        progress: Progress,
-    ):
-        from ..model.device import open_device
-
-        self._dataset, self._fingerprint, self._draft, self._apart = dataset, fingerprint, draft, apart
-        self._wishes, self._progress = wishes, progress
-        self._device = open_device(device, wishes.threads_per_run)
-        self._measured: dict[Path, tuple[Dataset, Fingerprint]] = {}
-        self._used: list[tuple[str, Dataset]] = []
-
-    def pretraining(self, wish: SourceWish, seconds: float) -> Pretraining:
-        """With as many steps as take these seconds, by its own measured pace."""
-        from ..backends.shared_pretraining import measure_pretraining
-
-        whole, fingerprint = self._source(wish)
-        labelled = wish.task in READ_LABELS
-        case_ids = self._apart if wish.dataset is None else tuple(sorted(case.id for case in whole.cases))
-        dataset = cases_alone(whole, case_ids, labelled)
-        labels, structures = dataset.labels, wish.structures
-        if unknown := {v for values in (structures or {}).values() for v in values} - set(labels.foreground_values):
-            raise SegVarianceError(
-                f"Source {wish.name!r} is to learn label {min(unknown)}, which {whole.folder} does not have."
-            )
-        overlapping = structures or (labels.structures if labels.has_regions else None)
-        network = replace(
-            self._draft.network,
-            in_channels=len(whole.channels),
-            out_channels=len(overlapping) if overlapping else 1 + len(labels.foreground_values),
-        )
-        classes = None
-        if wish.classes is not None:
-            named = read_groups(wish.classes, "class")
-            classes = {case_id: named.get(case_id, "") for case_id in case_ids}
-
-        def made(steps: int, pace: float) -> Pretraining:
-            recipe = plan_configuration(wish.name, fingerprint, whole.labels, steps)
-            plan = PretrainingPlan(wish.name, wish.task, recipe.preprocessing, network, recipe.training, settings={})
-            return Pretraining(
-                plan=plan,
-                dataset_folder=str(whole.folder.resolve()),
-                dataset_digest=digest,
-                cases=case_ids,
-                labels=labels.to_json() if labelled else None,
-                structures=structures,
-                case_classes=classes,
-                seeds=tuple(range(self._wishes.source_seeds or self._wishes.seeds)),
-                seconds_per_step=pace,
-            )
-
-        digest = dataset_digest(dataset)
-        self._used.append((wish.name, dataset))
-        self._progress(f"Timing source {wish.name}", 0, 1)
-        pace = measure_pretraining(made(1, 1.0), dataset, self._device)
-        self._progress(f"Timing source {wish.name}", 1, 1)
-        return made(max(1, round(seconds / pace)), round(pace, 6))
-
-    def require_no_overlap(self, target: list, groups: Mapping[str, str] | None) -> None:
-        digest_of = cache(sha256_of_file)
-        for name, source in self._used:
-            same = source.folder.resolve() == self._dataset.folder.resolve()
-            require_no_overlap(name, source.cases, target, groups if same else None, same, digest_of)
-
-    def _source(self, wish: SourceWish) -> tuple[Dataset, Fingerprint]:
-        """The whole dataset of a source. One of the target's own is seen as the target is."""
-        if wish.dataset is None:
-            return self._dataset, self._fingerprint
-        folder = wish.dataset.resolve()
-        if folder not in self._measured:
-            dataset = open_dataset(folder)
-            require_clean(dataset, lambda done, of: self._progress(f"Checking {dataset.name}", done, of))
-            told = take_fingerprint(dataset, lambda done, of: self._progress(f"Measuring {dataset.name}", done, of))
-            self._measured[folder] = dataset, told
-        return self._measured[folder]
-
-
-def _rules(pretraining: Pretraining) -> FineTuning:
-    part = ALL if pretraining.plan.task in TRAIN_A_DECODER else ENCODER
-    return FineTuning(part=part, pretraining=pretraining.name)
+    except ValueError as error:
+        raise SegVarianceError(f"Source {source.name!r}: {error}") from None
 
 
 def _check(wishes: TransferWishes) -> None:
-    from ..training.pretraining import PRETRAINING
-
     names = [source.name for source in wishes.sources]
     if not names or len(set(names)) < len(names) or set(names) & set(SCRATCH):
         raise SegVarianceError(
@@ -301,15 +283,15 @@ def _check(wishes: TransferWishes) -> None:
         )
     for source in wishes.sources:
         safe_name(source.name, "name of a source")
-        PRETRAINING.facts(source.task)
-        if source.structures is not None and source.task not in READ_LABELS:
-            raise SegVarianceError(
-                f"Source {source.name!r} reads no labels, as its task is {source.task}. Leave out --source-labels."
-            )
-        if (source.classes is not None) != (source.task == "case_classes"):
-            raise SegVarianceError(
-                f"Source {source.name!r}: --source-classes belongs to the task case_classes, which needs it; its task is {source.task}."
-            )
+        check_source(source)
+        _rules(source, wishes)
+    kinds = {source.task == WEIGHTS for source in wishes.sources}
+    if False not in kinds and (wishes.source_budget, wishes.source_seeds, wishes.source_cases) != (None, None, None):
+        raise SegVarianceError(
+            "Nothing is pretrained here: all sources are weights from elsewhere. Leave out --source-budget, --source-seeds and --source-cases."
+        )
+    if True not in kinds and wishes.inflation != NO_INFLATION:
+        raise SegVarianceError("--inflation is for 2-D weights from elsewhere, and no source is weights. Leave it out.")
     if (
         not wishes.target_cases
         or min(wishes.target_cases) < 1
@@ -318,5 +300,5 @@ def _check(wishes: TransferWishes) -> None:
         raise SegVarianceError("Give numbers of target cases, each once and at least 1, such as 5 10 20.")
     if wishes.seeds < 1 or wishes.threads_per_run < 1 or (wishes.source_seeds is not None and wishes.source_seeds < 1):
         raise SegVarianceError("Give at least one seed, one pretraining and one thread.")
-    for budget in (wishes.budget, wishes.source_budget):
+    for budget in (wishes.budget, wishes.source_budget or SOURCE_BUDGET):
         steps_of_budget(budget, 1e-3, 1, 10**6)

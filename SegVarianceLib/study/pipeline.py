@@ -20,6 +20,7 @@ from ..plan.study_folder import StudyFolder
 from . import stages
 from .environment import environment
 from .executors import Event, LocalExecutor
+from .neighbours import take_pretrainings
 from .time_left import TimeLeft
 from .worker import sole_worker
 
@@ -76,6 +77,7 @@ def train(study: StudyFolder, jobs: int, step: _Steps) -> None:
     if not all(map(study.is_done, (*study.pretraining_runs, *study.runs))):
         _require_planned_data(study)
         require_sources(study)
+        take_pretrainings(study, step.taken)
     for runs in (study.pretraining_runs, study.runs):
         waiting = [run for run in runs if not study.is_done(run)]
         failed = LocalExecutor(jobs).execute(study, waiting, step.forward, step.should_stop)
@@ -128,6 +130,10 @@ class _Steps:
         if done == of or time.monotonic() - self._said > 0.5:
             self._said = time.monotonic()
             self.say("progress", what=what, done=done, of=of)
+
+    def taken(self, run: Run, other: StudyFolder) -> None:
+        where = {"configuration": run.configuration, "fold": run.fold, "seed": run.seed}
+        self.say("run_message", **where, message=f"Pretrained already, taken from {other.root}")
 
     def forward(self, event: Event) -> None:
         """An event of a run, with the study's time left beside the run's own."""

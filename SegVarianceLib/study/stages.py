@@ -14,6 +14,7 @@ from ..ensemble.subsets import Group, draw_groups, subset_configuration
 from ..evaluation.evaluate import Member, score_members
 from ..evaluation.score_table import Score, ScoreTable
 from ..evaluation.uncertainty_table import UncertaintyTable
+from ..metrics.metric import USUAL_METRICS
 from ..plan.runs import Run
 from ..plan.study_folder import StudyFolder
 from ..plan.transfer import cells_of
@@ -22,7 +23,7 @@ from ..report.report import write_report
 from ..review.opening import open_review
 from ..stats.failure_prediction import FailurePrediction, failure_predictions
 from ..stats.study_statistics import StudyStatistics, study_statistics
-from ..stats.transfer import transfer_statistics
+from ..stats.transfer import DETECTION, transfer_statistics
 from .facts import transfer_of, what_was_done
 from .uncertainty import AGREEMENT, write_uncertainty
 
@@ -100,10 +101,12 @@ def score(study: StudyFolder, progress: Progress) -> None:
     batches = _scored(study)
     references = [study.reference(case_id) for case_id in study.held_out_cases]
     inputs = _digests([files for members in batches for files in members.values()])
+    metrics = metrics_of(study)
     inputs += [*map(sha256_of_file, references), str(study.plan.tolerance_mm)]
+    inputs += metrics if metrics != USUAL_METRICS else ()  # else as in studies of before there was a choice
 
     def make() -> None:
-        scores = tuple(_scores(study, batches, _named(progress, "Scores")))
+        scores = tuple(_scores(study, batches, metrics, _named(progress, "Scores")))
         ScoreTable(scores, study.patients).write(study.scores_path)
 
     _unless_current(study, "scores", inputs, [study.scores_path], make)
@@ -144,10 +147,15 @@ def report(study: StudyFolder, statistics: StudyStatistics, path: Path | None = 
     return path
 
 
+def metrics_of(study: StudyFolder) -> tuple[str, ...]:
+    """What this study is scored by: where sources are compared, also by the lesions that were found and those made up."""
+    return (*USUAL_METRICS, *DETECTION) if cells_of(study.plan) else USUAL_METRICS
+
+
 def rules_of(study: StudyFolder) -> tuple[str, ...]:
     """The rules that this study applies: none to a single seed or where sources are compared, and to probabilities only where
     they are kept."""
-    if len(study.plan.seeds) < 2 or study.plan.pretrainings:
+    if len(study.plan.seeds) < 2 or cells_of(study.plan):
         return ()
     kept = study.plan.keep_probabilities
     return tuple(rule for rule in STUDY_RULES if kept or RULES.function(rule).reads != "probabilities")
@@ -239,11 +247,14 @@ def _scored(study: StudyFolder) -> list[dict[Member, dict[str, Path]]]:
 
 
 def _scores(
-    study: StudyFolder, batches: Sequence[Mapping[Member, Mapping[str, Path]]], progress: Callable[[int, int], object]
+    study: StudyFolder,
+    batches: Sequence[Mapping[Member, Mapping[str, Path]]],
+    metrics: Sequence[str],
+    progress: Callable[[int, int], object],
 ) -> Iterable[Score]:
     for members in batches:
         references = {case_id: study.reference(case_id) for case_id in next(iter(members.values()))}
-        yield from score_members(members, references, study.labels, study.plan.tolerance_mm, progress)
+        yield from score_members(members, references, study.labels, study.plan.tolerance_mm, progress, metrics)
 
 
 def _picture(study: StudyFolder, case_id: str) -> CaseFiles:

@@ -3,8 +3,8 @@
     python Testing/benchmarks/hippocampus_transfer.py --folder FOLDER [--quick] > page.md
 
 Sources: on 100 other cases of the same dataset the whole hippocampus, whether it is a small or a large one (a class derived from the
-reference's volume), masked volumes and positions of crops (the last two without any label), and a segmentation of the phantom. Plans the study below FOLDER if there is none, runs it (goes on where it stood),
-and prints what came out. ``--quick`` is a small version that shows the way, not what sources are worth.
+reference's volume), masked volumes and positions of crops (the last two without any label), and a segmentation of the phantom. Plans
+the study below FOLDER if there is none, runs it (goes on where it stood), and prints what came out. ``--quick`` is a small version that shows the way, not what sources are worth.
 """
 
 from __future__ import annotations
@@ -25,12 +25,10 @@ from SegVarianceLib.dataset.image_io import read_label_map
 from SegVarianceLib.dataset.phantom import make_phantom
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
-from SegVarianceLib.report.transfer_section import Transfer
-from SegVarianceLib.stats.comparison import Comparison
-from SegVarianceLib.stats.comparison_words import difference_text, short_verdict
+from SegVarianceLib.report.transfer_section import OTHER_TITLES, Transfer
+from SegVarianceLib.study.commands_transfer import in_words
 from SegVarianceLib.study.facts import recipe_in_words, split_in_words, transfer_of
 from SegVarianceLib.study.stages import compare
-from SegVarianceLib.study.status import status_of
 
 FULL = {"cases": (5, 10, 20, 40), "seeds": 4, "steps": 500}
 QUICK = {"cases": (5, 20), "seeds": 3, "steps": 100}
@@ -59,8 +57,7 @@ def plan_and_run(folder: Path, cases: Sequence[int], seeds: int, steps: int) -> 
             ),
             *("--budget", f"{steps} steps", "--source-budget", f"{steps} steps"),
         )
-    if status_of(StudyFolder.open(root)).state != "finished":
-        segvariance("run", root)
+    segvariance("run", root)  # what is done stays done, and is scored anew where more is scored by now
     return StudyFolder.open(root)
 
 
@@ -94,48 +91,37 @@ def page(study: StudyFolder, quick: bool) -> str:
 
 
 def _how(study: StudyFolder) -> list[str]:
-    machine, events = read_json(study.environment_path), list(read_events(study.events_path))
-    begun = min(event["time_s"] for event in events if event["kind"] == "study_started")
-    ended = max(event["time_s"] for event in events if event["kind"] == "study_finished")
+    machine, worked_s, begun = read_json(study.environment_path), 0.0, 0.0
+    for event in read_events(study.events_path):
+        if event["kind"] == "study_started":
+            begun = event["time_s"]
+        elif event["kind"] in ("study_finished", "study_stopped", "study_failed"):
+            worked_s += event["time_s"] - begun
     first = study.plan.configurations[0]
     return [
         f"Target: {study.dataset.name}, {split_in_words(study)}; of the former as many are trained on as the table says",
         f"Recipe of {first.name}: {recipe_in_words(first)}",
         f"Machine: {machine['processor']}, {machine['cores']} core(s)",
-        f"Trainings: {len(study.pretraining_runs)} pretrainings and {len(study.runs)} on the target, {(ended - begun) / 60:.0f} minutes in all",
+        f"Trainings: {len(study.pretraining_runs)} pretrainings and {len(study.runs)} on the target, {worked_s / 60:.0f} minutes in all",
     ]
 
 
 def _cells(found: Transfer) -> str:
-    head = (
-        "Source",
-        "Target cases",
-        "Dice (95 %)",
-        "mIoU",
-        "Against scratch, equal target budget",
-        "Against scratch, equal total budget",
-    )
+    against = ("Against scratch, equal target budget", "Against scratch, equal total budget")
     rows = (
         (
-            row.source,
-            row.cases,
-            f"{row.score.value:.4f} ({row.score.low:.4f} to {row.score.high:.4f})",
-            f"{row.overlap.value:.4f}" if row.overlap else "",
-            _against(row.against_target),
-            _against(row.against_total),
+            *(row.source, row.cases, f"{row.score.value:.4f} ({row.score.low:.4f} to {row.score.high:.4f})"),
+            *(f"{row.others[name].value:.4f}" if name in row.others else "" for name in OTHER_TITLES),
+            *(in_words(row.against_target), in_words(row.against_total)),
         )
         for row in found.rows
     )
-    return _table(head, rows)
+    return _table(("Source", "Target cases", "Dice (95 %)", *OTHER_TITLES.values(), *against), rows)
 
 
 def _costs(found: Transfer) -> str:
     head = ("Source", "Task", "Cases", "Steps", "Pretrainings", "CPU-s of all", "Trainings served")
     return _table(head, ((c.source, c.task, c.cases, c.steps, c.pretrainings, c.cpu_s, c.served) for c in found.costs))
-
-
-def _against(comparison: Comparison | None) -> str:
-    return "" if comparison is None else f"{difference_text(comparison)}, {short_verdict(comparison)}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -31,7 +31,8 @@ from SegVarianceLib.plan.study_plan import (
     TrainingPlan,
 )
 from SegVarianceLib.plan.transfer import Cell, cells_of
-from SegVarianceLib.study.new_transfer import SourceWish, TransferWishes, plan_transfer, set_apart
+from SegVarianceLib.study.new_sources import SourceWish, set_apart
+from SegVarianceLib.study.new_transfer import TransferWishes, plan_transfer
 
 LARGE = Configuration(
     "large",
@@ -143,9 +144,8 @@ def case(name: str, image: str | None = None) -> Case:
 def test_sources_never_share_a_case_or_a_patient_with_any_fold(patients, seed, share, kind, grouped):
     ids = [f"case_{n}" for n in range(len(patients))]
     groups = {name: f"p{patient}" for name, patient in zip(ids, patients, strict=True)} if grouped else None
-    wishes = TransferWishes((), (1,), source_cases=max(1, int(share * len(ids))), split_seed=seed)
     try:
-        apart = set_apart(ids, wishes, groups)
+        apart = set_apart(ids, max(1, int(share * len(ids))), seed, groups)
         folds = split([name for name in ids if name not in apart], kind, seed, groups)
     except SegVarianceError:
         return  # too few patients for both, and said

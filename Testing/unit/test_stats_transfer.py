@@ -86,11 +86,29 @@ def test_rows_hold_means_with_intervals_and_stand_in_the_tables_of_the_report(ta
     for row, mean in zip(rows, MEANS.values(), strict=True):
         assert row.score.low < row.score.value < row.score.high
         assert row.score.value == pytest.approx(mean, abs=0.002)
-    assert rows[1].against_target is None and rows[1].overlap is None
+    assert rows[1].against_target is None and rows[1].others == {}
     found = Transfer(rows, (SourceCost("whole", "segmentation", 1, 10, 4, 30.0, 8),))
-    cells, costs = transfer_tables(found)
-    assert cells.rows[0][8] == "whole_5 better"
+    cells, metrics, costs = transfer_tables(found)
+    assert cells.rows[0][-3] == "whole better" and metrics.rows == ()
     assert costs.rows[0][-1] == 3.75
     page = str(transfer_section(found))
-    assert page.count('class="curve"') == 3
+    assert (page.count('class="curve"'), page.count('class="grey-curve')) == (1, 2), "the source over both from scratch"
+    assert "Against training from scratch, same target budget: better with 5 cases; equivalent with 10 cases." in page
+    assert "Against training from scratch, same total budget: equivalent with 5 cases; worse with 10 cases." in page
     assert str(transfer_section(None)) == ""
+
+
+def test_detection_stands_beside_dice_and_a_cell_that_lacks_it_stays_empty(table):
+    found = [("lesion_f1", 0.5), ("lesion_sensitivity", 0.25), ("lesion_false_positives", 3.0), ("iou", 0.125)]
+    lines = (
+        Score("whole_5", 0, seed, f"seed_{seed}", f"case_{case:02d}", "core", metric, value)
+        for metric, value in found
+        for seed in range(4)
+        for case in range(12)
+    )
+    more = ScoreTable((*table.scores, *lines), None)
+    rows = transfer_rows(more, PLAN, "dice", transfer_statistics(more, PLAN, "dice").comparisons)
+    assert {name: mean.value for name, mean in rows[0].others.items()} == dict(found)
+    cells, metrics, _ = transfer_tables(Transfer(rows, ()))
+    assert cells.rows[0][6:10] == (0.125, 0.5, 0.25, 3.0) and cells.rows[1][6:10] == (None,) * 4
+    assert [row[2] for row in metrics.rows] == ["mIoU", "Lesion F1", "Lesion sensitivity", "False lesions a case"]
