@@ -32,10 +32,10 @@ class AdaptationSettings:
     With ``augmented`` predictions nothing is refined: the mean over so many turned, mirrored and noisy copies is the result.
     """
 
-    neighbours: int = 6
+    neighbours: int = 5
     rounds: int = 2
-    steps: int = 60
-    learning_rate: float = 1e-3
+    steps: int = 40
+    learning_rate: float = 3e-4
     predictions: int = 5
     average_decay: float = 0.8
     guide: str = BOTH

@@ -19,7 +19,7 @@ INITIAL, ADAPTED = "initial", "adapted"
 @dataclass(frozen=True)
 class Neighbour:
     """A training case on the way to the inference case. ``closeness`` chose it, before alignment; ``overlap`` and
-    ``similarity`` are the Dice of its labels with the current mask and the correlation of intensities after it.
+    ``similarity`` are the Dice of its labels with the current mask after it, and the correlation of intensities after its affine part.
     ``left_out``: why it was not learnt from; empty where it was."""
 
     case: str

@@ -30,13 +30,13 @@ _BINS = 24
 
 _LEAST_OVERLAP = 0.4
 _MOST_FOLDED = 0.01
-_LEAST_SIMILARITY = 0.2
+_LEAST_SIMILARITY = 0.15
 
 
 @dataclass(frozen=True)
 class Aligned:
     """``case``: the training case on the inference case's grid, with its labels moved along. ``facts``: Dice with the current mask,
-    correlation of intensities, share of folded voxels, and why it must not be learnt from ('' where it may)."""
+    correlation of intensities after the affine transform, share of folded voxels, and why it must not be learnt from ('' where it may)."""
 
     case: TrainingCase
     facts: tuple[float, float, float, str]
@@ -64,11 +64,13 @@ def align(
     both = sitk.CompositeTransform([affine, sitk.DisplacementFieldTransform(sitk.Image(field))])
     moved = np.stack([_moved(channel, fixed[0], both, spacing_zyx_mm) for channel in image])
     labels = _moved_labels(case.label_map, fixed[0], both, spacing_zyx_mm)
+    # As far as the affine transform brings them: demons bend even noise towards an image.
+    rough = _moved(image[0], fixed[0], affine, spacing_zyx_mm)
+    similarity = abs(correlation(torch.from_numpy(rough), torch.from_numpy(target.image[0])))
     if settings.match_intensity:
         moved = np.stack([_matched(new, own) for new, own in zip(moved, target.image, strict=True)])
     made = TrainingCase(case.id, moved, labels, foreground_voxels(labels, classes))
     overlap = _dice(labels, target.mask, classes)
-    similarity = abs(correlation(torch.from_numpy(moved), torch.from_numpy(target.image)))
     folded = _folded_share(field)
     return Aligned(
         made, (round(overlap, 4), round(similarity, 4), round(folded, 5), _refusal(guide, overlap, similarity, folded))

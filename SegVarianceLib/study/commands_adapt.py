@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", default=None, help="new folder, or one to go on with (default: in the study)")
     parser.add_argument("--configuration", default=None, help="of the study, where it has several")
     parser.add_argument(
-        "--budget", default=None, help="'60 steps' a round, or '2 minutes' for a case (default: 60 steps)"
+        "--budget", default=None, help="'60 steps' a round, or '2 minutes' for a case (default: 40 steps)"
     )
     parser.add_argument("--neighbours", type=int, default=_defaults.neighbours, help="training cases to learn from")
     parser.add_argument("--rounds", type=int, default=_defaults.rounds, help="of deforming and learning")

@@ -9,6 +9,7 @@ tables. Goes on where it stood. ``--parts`` picks some of: weak, full, inverted,
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from SegVarianceLib.plan.study_folder import StudyFolder
 from SegVarianceLib.study.status import status_of
 
 STEPS, WEAK_CASES = 1000, 10
+TUNED_ON = 8
+"""Neighbours, rounds, steps and learning rate were chosen on the first held-out cases (weak start, seed 0), which are left out here."""
 PARTS = {
     "weak": ("weak", VARIANTS),
     "full": ("full", ("adapted", "fine_tuning", "test_time_augmentation")),
@@ -84,12 +87,15 @@ SHIFTS: dict[str, Callable[[Volume, np.random.Generator], np.ndarray]] = {
 }
 
 
-def shifted_images(study: StudyFolder, folder: Path, kind: str, cases: int) -> Path:
-    """The first held-out images, shifted; nothing is told to anybody but the images."""
-    where = folder / "images" / kind
-    for case_id in study.folds[0].held_out[:cases]:
+def images_of(study: StudyFolder, folder: Path, kind: str, cases: int) -> Path:
+    """Held-out images on which nothing was tuned, as they are or shifted, in a folder of their own."""
+    where = folder / "images" / (kind if kind in SHIFTS else "as_they_are")
+    where.mkdir(parents=True, exist_ok=True)
+    for case_id in study.folds[0].held_out[TUNED_ON : TUNED_ON + cases]:
         path = where / f"{case_id}.nii.gz"
-        if not path.exists():
+        if not path.exists() and kind not in SHIFTS:
+            shutil.copy(study.case(case_id).images[0], path)
+        elif not path.exists():
             volume = read_image(study.case(case_id).images)
             write_map(path, SHIFTS[kind](volume, generator(0, kind, case_id))[0], volume.geometry)
     return where
@@ -101,10 +107,8 @@ def segvariance(*arguments: object) -> None:
 
 def campaign(study: StudyFolder, folder: Path, part: str, cases: int, variants: Sequence[str]) -> Path:
     start, output = PARTS[part][0], folder / part
-    what: tuple[object, ...] = ("--held-out", cases)
-    if part in SHIFTS:
-        references = Path(study.dataset.folder) / "labelsTr"
-        what = ("--images", shifted_images(study, folder, part, cases), "--references", references)
+    references = Path(study.dataset.folder) / "labelsTr"
+    what = ("--images", images_of(study, folder, part, cases), "--references", references)
     segvariance("adapt", study.root, "--configuration", start, *what, "--variant", *variants, "--output", output)
     return output
 
