@@ -29,7 +29,7 @@ from ..model.trained import TrainedFacts, class_values, load_network, save_train
 from ..plan.adaptation import AdaptationSettings
 from ..plan.adaptation_folder import Neighbour
 from ..plan.study_plan import TrainingPlan
-from ..training.cache import holds_case, read_cache, write_case
+from ..training.cache import read_cache, write_case
 from ..training.patches import TrainingCase
 from ..training.task import Segmentation
 from ..training.trainer import Trainer
@@ -115,25 +115,39 @@ def deform(work: Work, rounds: int, cases: Callable[[], Sequence[TrainingCase]])
     Raises:
         SegVarianceError: not one training case could be aligned.
     """
-    settings, folder = work.settings, work.deformed(rounds)
-    target = Target(work.image(), current_mask(work, rounds * settings.predictions))
-    chosen = _chosen(work, target, cases)
-    found: list[Neighbour] = []
-    for number, (case, closeness) in enumerate(chosen):
-        facts = folder / f"{case.id}.json"
-        if not (facts.is_file() and holds_case(folder, case.id)):
-            if work.should_stop():
-                return False
-            work.report("stage_step", what="Deforming neighbours", done=number, of=len(chosen))
-            aligned = align(case, target, settings, work.classes, work.facts.preprocessing.spacing_zyx_mm)
-            write_case(folder, replace(aligned.case, image=aligned.case.image.astype(np.float16)))
-            write_json(facts, to_json(Neighbour(case.id, round(closeness, 4), *aligned.facts)))
-        found.append(from_json(Neighbour, read_json(facts), str(facts)))
+    if not _all_deformed(work, rounds) and not _deform_all(work, rounds, cases()):
+        return False
+    found = neighbours(work, rounds)
     if all(neighbour.left_out for neighbour in found):
         raise SegVarianceError(
             f"None of {counted(len(found), 'training case')} could be aligned with this image: {found[0].left_out}. It may show something "
             "else than the training cases do, or lie in another direction; look at the first mask."
         )
+    return True
+
+
+def _all_deformed(work: Work, rounds: int) -> bool:
+    """Then the mask that led them is not needed any more, and its average may be gone."""
+    record, folder = work.work / "nearest.json", work.deformed(rounds)
+    return record.exists() and all((folder / f"{case_id}.json").is_file() for case_id, _ in read_json(record))
+
+
+def _deform_all(work: Work, rounds: int, cases: Sequence[TrainingCase]) -> bool:
+    settings, folder = work.settings, work.deformed(rounds)
+    target = Target(work.image(), current_mask(work, rounds * settings.predictions))
+    chosen = _chosen(work, target, cases)
+    for number, (case, closeness) in enumerate(chosen):
+        facts = folder / f"{case.id}.json"
+        if facts.is_file():
+            continue
+        if work.should_stop():
+            return False
+        work.report("stage_step", what="Deforming neighbours", done=number, of=len(chosen))
+        aligned = align(case, target, settings, work.classes, work.facts.preprocessing.spacing_zyx_mm)
+        write_case(folder, replace(aligned.case, image=aligned.case.image.astype(np.float16)))
+        write_json(
+            facts, to_json(Neighbour(case.id, round(closeness, 4), *aligned.facts))
+        )  # last: it says that the case is there
     return True
 
 
@@ -236,20 +250,17 @@ def _tensors(work: Work, rounds: int, member: int) -> dict[str, Tensor]:
     return load_network(work.refined(member, rounds), work.facts).state_dict()
 
 
-def _chosen(
-    work: Work, target: Target, cases: Callable[[], Sequence[TrainingCase]]
-) -> list[tuple[TrainingCase, float]]:
+def _chosen(work: Work, target: Target, cases: Sequence[TrainingCase]) -> list[tuple[TrainingCase, float]]:
     """The neighbours, chosen in the first round and the same in all."""
     record, settings = work.work / "nearest.json", work.settings
-    everything = cases()
     if not record.exists():
 
         def compared(done: int, of: int) -> None:
             work.report("stage_step", what="Comparing training cases", done=done, of=of)
 
-        found = nearest(target, everything, work.classes, settings.guide, settings.neighbours, compared)
+        found = nearest(target, cases, work.classes, settings.guide, settings.neighbours, compared)
         write_json(record, [[case.id, closeness] for case, closeness in found])
-    by_id = {case.id: case for case in everything}
+    by_id = {case.id: case for case in cases}
     return [(by_id[case_id], closeness) for case_id, closeness in read_json(record)]
 
 

@@ -9,7 +9,7 @@ from ..core.words import counted
 from ..stats.paired_gain import PairedGain, gain_sentence, gain_text, gain_verdict
 from .layout import section
 from .markup import Markup, element, joined
-from .svg import AXIS_HEIGHT, WIDTH, Scale, axis, dot, figure, label, line
+from .svg import AXIS_HEIGHT, WIDTH, Scale, axis, dot, figure, label, line, whisker
 from .tables import Table, columns
 
 _ROW, _TOP, _LEFT = 24.0, 14.0, 190.0
@@ -105,13 +105,13 @@ def _gains(gains: Sequence[PairedGain]) -> Markup:
     x = Scale.around(
         [0.0, *(end for gain in gains for end in (gain.gain.low, gain.gain.high))], left=_LEFT, right=WIDTH - 20
     )
-    parts = [Markup(line(x(0.0), _TOP - 6, x(0.0), bottom, "rule"))]
+    parts = [Markup(line(x(0.0), _TOP - 6, x(0.0), bottom, "axis"))]
     for number, gain in enumerate(gains):
         y = _TOP + _ROW * (number + 0.5)
         name = gain.treated.removeprefix(f"{gain.before}_").replace("_", " ")
         parts += [
             Markup(label(name, _LEFT - 10, y + 4, "end", "")),
-            Markup(line(x(gain.gain.low), y, x(gain.gain.high), y, "span")),
+            whisker(x, gain.gain.low, gain.gain.high, y),
             Markup(dot(x(gain.gain.value), y, 4, "mark", f"{name}: {gain_text(gain)}, {gain_verdict(gain)}")),
         ]
     frame = axis(x, bottom, x.labelled_ticks(), f"gain in Dice over {counted(gains[0].networks, 'network')}")

@@ -21,6 +21,7 @@ from .multiplicity import holm
 from .score_cube import ScoreCube, higher_is_better, metric_of_column
 from .seed_matrix import FOREGROUND_MEAN, matched
 from .two_way import two_way_of_one
+from .verdict import percent
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,10 @@ def gain_verdict(gain: PairedGain) -> str:
 def gain_sentence(gain: PairedGain) -> str:
     """For a clinician, every part with its number."""
     unit = f" {gain.metric.unit}" if gain.metric.unit else ""
-    worst, loss = gain.worst
+    case, change = gain.worst
+    worst = f"{abs(change):.3f}{unit} at most ({case})" if change < 0 else "none at all"
     return (
         f"{gain.treated} against {gain.before}: {gain_verdict(gain)}. {gain.metric.title} ({gain.structure}) {gain.before_mean:.3f} becomes "
-        f"{gain.treated_mean:.3f}{unit}, {gain_text(gain)} over {gain.networks} networks and {len(gain.cases)} cases; of the cases {gain.better_share:.0%} are "
-        f"better and {gain.worse_share:.0%} worse by more than {gain.smallest_difference:g}{unit}, at most {abs(min(loss, 0)):.3f} worse ({worst})."
+        f"{gain.treated_mean:.3f}{unit}, {gain_text(gain)} over {gain.networks} networks and {len(gain.cases)} cases. By more than "
+        f"{gain.smallest_difference:g}{unit} {percent(gain.better_share)} of the cases are better and {percent(gain.worse_share)} worse, {worst}."
     )

@@ -98,7 +98,7 @@ def run_campaign(
         title=f"{study.dataset.name}: {before} adapted to {counted(len(gains[0].cases), 'case')}",
         what_was_done=_what_was_done(study, tasks),
         scores=table,
-        studies=study_statistics(table, _METRIC, recipes=[before]).studies,
+        studies=study_statistics(table.where(configuration=before), _METRIC).studies,
         primary_metric=_METRIC,
         pictures=_pictures(tasks, gains),
         labels=study.labels,

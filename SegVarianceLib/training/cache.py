@@ -65,10 +65,6 @@ def write_case(folder: Path, case: TrainingCase) -> None:
     _save(_path(folder, case.id, "label"), case.label_map)
 
 
-def holds_case(folder: Path, case_id: str) -> bool:
-    return _path(folder, case_id, "label").is_file()
-
-
 def cached_case(case: Case, labels: LabelSet | None, plan: PreprocessingPlan) -> TrainingCase:
     """One case as the cache holds it; raises as ``write_cache`` does."""
     volume = read_image(case.images)

@@ -1,9 +1,9 @@
 """What inference-specific learning is worth on hippocampus: a weak and a full start, each part switched off, and shifted images; as Markdown.
 
-    python Testing/benchmarks/hippocampus_adaptation.py --folder FOLDER [--cases 20] [--seeds 3] > page.md
+    python Testing/benchmarks/hippocampus_adaptation.py --folder FOLDER [--seeds 3] [--parts ...] > page.md
 
 Trains a recipe on 10 and on 160 cases below FOLDER if that is not done, adapts every network to every held-out case, scores, and prints
-tables. Goes on where it stood. ``--parts`` picks some of: weak, full, inverted, bias, anisotropic.
+tables. Goes on where it stood. ``--parts`` picks some of the tables.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ STEPS, WEAK_CASES = 1000, 10
 TUNED_ON = 8
 """Neighbours, rounds, steps and learning rate were chosen on the first held-out cases (weak start, seed 0), which are left out here."""
 PARTS = {
-    "weak": ("weak", VARIANTS),
-    "full": ("full", ("adapted", "fine_tuning", "test_time_augmentation")),
-    "inverted": ("full", ("adapted", "intensity_only", "no_intensity_matching")),
-    "bias": ("full", ("adapted", "no_intensity_matching")),
-    "anisotropic": ("full", ("adapted", "no_intensity_matching")),
+    "weak": ("weak", ("adapted",), 20),
+    "full": ("full", ("adapted",), 20),
+    "parts_switched_off": ("weak", VARIANTS, 10),
+    "inverted": ("full", ("adapted", "no_intensity_matching"), 10),
+    "bias": ("full", ("adapted",), 10),
+    "anisotropic": ("full", ("adapted",), 10),
 }
+"""Which start, which variants, on how many cases."""
 
 
 def starts(folder: Path, seeds: int) -> StudyFolder:
@@ -89,7 +91,7 @@ SHIFTS: dict[str, Callable[[Volume, np.random.Generator], np.ndarray]] = {
 
 def images_of(study: StudyFolder, folder: Path, kind: str, cases: int) -> Path:
     """Held-out images on which nothing was tuned, as they are or shifted, in a folder of their own."""
-    where = folder / "images" / (kind if kind in SHIFTS else "as_they_are")
+    where = folder / "images" / f"{kind if kind in SHIFTS else 'as_they_are'}_{cases}"
     where.mkdir(parents=True, exist_ok=True)
     for case_id in study.folds[0].held_out[TUNED_ON : TUNED_ON + cases]:
         path = where / f"{case_id}.nii.gz"
@@ -105,12 +107,11 @@ def segvariance(*arguments: object) -> None:
     subprocess.run([*SEGVARIANCE, *map(str, arguments)], check=True, stdout=sys.stderr)
 
 
-def campaign(study: StudyFolder, folder: Path, part: str, cases: int, variants: Sequence[str]) -> Path:
-    start, output = PARTS[part][0], folder / part
+def campaign(study: StudyFolder, folder: Path, part: str) -> None:
+    start, variants, cases = PARTS[part]
     references = Path(study.dataset.folder) / "labelsTr"
     what = ("--images", images_of(study, folder, part, cases), "--references", references)
-    segvariance("adapt", study.root, "--configuration", start, *what, "--variant", *variants, "--output", output)
-    return output
+    segvariance("adapt", study.root, "--configuration", start, *what, "--variant", *variants, "--output", folder / part)
 
 
 def page(folder: Path, parts: Sequence[str]) -> str:
@@ -151,14 +152,13 @@ def _short(number: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="new, or with a campaign of this benchmark")
-    parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     given = parser.parse_args()
     folder = given.folder.resolve()
     study = starts(folder, given.seeds)
     for part in given.parts:
-        campaign(study, folder, part, given.cases, PARTS[part][1])
+        campaign(study, folder, part)
     print(page(folder, given.parts))
 
 

@@ -50,27 +50,36 @@ def results(folder: AdaptationFolder) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def adapted(undisturbed, tmp_path_factory) -> AdaptationFolder:
+def trained(planned, segvariance, tmp_path_factory) -> StudyFolder:
+    """Two seeds that have learnt enough to draw a mask worth aligning anything with."""
+    study = planned(tmp_path_factory.mktemp("learnt") / "study", budget="200 steps")
+    ran = segvariance("run", study.root)
+    assert ran.returncode == 0, ran.stderr
+    return study
+
+
+@pytest.fixture(scope="module")
+def adapted(trained, tmp_path_factory) -> AdaptationFolder:
     """Both seeds of the study adapted to its first held-out case, in one go."""
-    folder = planned_in(tmp_path_factory.mktemp("adapted") / "case", undisturbed)
+    folder = planned_in(tmp_path_factory.mktemp("adapted") / "case", trained)
     run_adaptation(folder)
     return folder
 
 
-def test_an_adaptation_leaves_both_masks_on_the_images_own_grid_and_says_what_moved(undisturbed, adapted):
-    case = undisturbed.case(held_out(undisturbed))
+def test_an_adaptation_leaves_both_masks_on_the_images_own_grid_and_says_what_moved(trained, adapted):
+    case = trained.case(held_out(trained))
     geometry = read_image(case.images).geometry
     initial, mask, differences = (
         read_label_map(path) for path in (adapted.mask(INITIAL), adapted.mask(ADAPTED), adapted.differences)
     )
     assert all(each.geometry == geometry for each in (initial, mask, differences))
-    ensemble = undisturbed.ensemble("default", "mean_probability") / adapted.mask(INITIAL).name
+    ensemble = trained.ensemble("default", "mean_probability") / adapted.mask(INITIAL).name
     apart = (read_label_map(ensemble).array != initial.array).mean()
     assert apart < 1e-3  # the study's own mean is of 8-bit probabilities
     assert np.array_equal(differences.array > 0, initial.array != mask.array)
     assert np.array_equal(differences.array == 1, (initial.array == 0) & (mask.array > 0))
     record, voxel_ml = adapted.record(), geometry.voxel_volume_mm3 / 1000
-    for each, structure in zip(record.moved, undisturbed.labels.structures, strict=True):
+    for each, structure in zip(record.moved, trained.labels.structures, strict=True):
         before, after = structure.mask(initial.array).sum() * voxel_ml, structure.mask(mask.array).sum() * voxel_ml
         assert (each.initial_ml, each.adapted_ml) == pytest.approx((before, after), abs=1e-4)
         assert each.adapted_ml - each.initial_ml == pytest.approx(each.added_ml - each.removed_ml, abs=3e-4)
@@ -80,11 +89,11 @@ def test_an_adaptation_leaves_both_masks_on_the_images_own_grid_and_says_what_mo
     assert not adapted.work.exists()
 
 
-def test_its_neighbours_lie_where_the_image_lies_nearest_first(undisturbed, adapted):
+def test_its_neighbours_lie_where_the_image_lies_nearest_first(trained, adapted):
     record = adapted.record()
     closeness = [each.closeness for each in record.neighbours]
     assert closeness == sorted(closeness, reverse=True) and len(closeness) == 2
-    assert {each.case for each in record.neighbours} <= set(undisturbed.folds[0].training)
+    assert {each.case for each in record.neighbours} <= set(trained.folds[0].training)
     label_maps = sorted(adapted.neighbours.glob("*_labels.nii.gz"))
     assert [path.name[3:].removesuffix("_labels.nii.gz") for path in label_maps] == [
         each.case for each in record.neighbours if not each.left_out
@@ -97,20 +106,20 @@ def test_its_neighbours_lie_where_the_image_lies_nearest_first(undisturbed, adap
     assert np.linalg.norm(middle(mask) - middle(moved)) < 4  # mm, in the patient
 
 
-def test_the_two_masks_open_as_members_of_one_review(adapted, undisturbed):
+def test_the_two_masks_open_as_members_of_one_review(adapted, trained):
     review = open_review([adapted.masks(INITIAL), adapted.masks(ADAPTED)])
     review.require_sound()
     assert [member.name for member in review.members] == ["initial", "adapted"] and len(review.cases) == 1
-    assert review.labels.structures == undisturbed.labels.structures
+    assert review.labels.structures == trained.labels.structures
 
 
-def test_no_reference_of_the_inference_case_is_needed_or_changes_anything(undisturbed, adapted, tmp_path):
+def test_no_reference_of_the_inference_case_is_needed_or_changes_anything(trained, adapted, tmp_path):
     """The same study on a copy of the data from which every held-out reference is gone."""
     data, root = tmp_path / "dataset", tmp_path / "study"
-    shutil.copytree(undisturbed.dataset.folder, data)
-    shutil.copytree(undisturbed.root, root)
+    shutil.copytree(trained.dataset.folder, data)
+    shutil.copytree(trained.root, root)
     for path in (root / "dataset.json", root / "plan.json"):
-        path.write_text(path.read_text().replace(str(undisturbed.dataset.folder), str(data)))
+        path.write_text(path.read_text().replace(str(trained.dataset.folder), str(data)))
     study = StudyFolder.open(root)
     for case_id in study.held_out_cases:
         study.reference(case_id).unlink()
@@ -120,10 +129,10 @@ def test_no_reference_of_the_inference_case_is_needed_or_changes_anything(undist
     assert results(folder) == results(adapted)
 
 
-def test_stopped_at_any_place_it_ends_with_the_same_bytes(undisturbed, adapted, tmp_path, monkeypatch):
+def test_stopped_at_any_place_it_ends_with_the_same_bytes(trained, adapted, tmp_path, monkeypatch):
     from SegVarianceLib.study import adapting
 
-    folder, stops, work_of = planned_in(tmp_path / "case", undisturbed), 0, adapting.work_of
+    folder, stops, work_of = planned_in(tmp_path / "case", trained), 0, adapting.work_of
 
     def stopping_soon(*arguments: object):
         """As a user who presses Stop again and again: each go may ask a few times whether to stop, and then has to."""
@@ -141,8 +150,8 @@ def test_stopped_at_any_place_it_ends_with_the_same_bytes(undisturbed, adapted, 
     assert results(folder) == results(adapted)
 
 
-def test_killed_it_goes_on_and_ends_with_the_same_bytes(undisturbed, adapted, tmp_path, segvariance):
-    folder = planned_in(tmp_path / "case", undisturbed)
+def test_killed_it_goes_on_and_ends_with_the_same_bytes(trained, adapted, tmp_path, segvariance):
+    folder = planned_in(tmp_path / "case", trained)
     for moment in ("Deforming neighbours", "Learning"):
         process = subprocess.Popen([sys.executable, "-m", "SegVarianceLib.study", "run", str(folder.root)])
         deadline = time.monotonic() + 120
@@ -159,9 +168,9 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(undisturbed, adapted, tm
     assert results(folder) == results(adapted)
 
 
-def test_the_command_tells_progress_stops_and_is_done_only_once(undisturbed, adapted, tmp_path, segvariance):
-    image = undisturbed.case(held_out(undisturbed)).images[0]
-    run = undisturbed.run_folder(Run("default", 0, 0))
+def test_the_command_tells_progress_stops_and_is_done_only_once(trained, adapted, tmp_path, segvariance):
+    image = trained.case(held_out(trained)).images[0]
+    run = trained.run_folder(Run("default", 0, 0))
     where = tmp_path / "case"
     given = ("adapt", run, "--case", image, "--output", where, "--neighbours", 2, "--budget", "5 steps")
     ran = segvariance(*given, "--detach")
@@ -182,19 +191,19 @@ def test_the_command_tells_progress_stops_and_is_done_only_once(undisturbed, ada
     assert "Nobody is working" in segvariance("stop", where).stdout
 
 
-def test_a_minutes_budget_is_measured_and_kept(undisturbed, tmp_path):
-    folder = planned_in(tmp_path / "case", undisturbed, budget="1 minutes")
+def test_a_minutes_budget_is_measured_and_kept(trained, tmp_path):
+    folder = planned_in(tmp_path / "case", trained, budget="1 minutes")
     steps = folder.plan.settings.steps
     assert steps > 50  # of a tiny network
-    assert planned_in(tmp_path / "case", undisturbed, budget="1 minutes").plan.settings.steps == steps
+    assert planned_in(tmp_path / "case", trained, budget="1 minutes").plan.settings.steps == steps
 
 
 @pytest.mark.parametrize("name", ["no_deformation", "no_moving_average", "test_time_augmentation"])
-def test_parts_can_be_switched_off(undisturbed, tmp_path, name):
+def test_parts_can_be_switched_off(trained, tmp_path, name):
     settings = variant(name, SETTINGS)
     wishes = AdaptationWishes(settings=settings, variant=name, augmented=3, device="cpu")
-    images = undisturbed.case(held_out(undisturbed)).images
-    run = undisturbed.run_folder(Run("default", 0, 0))
+    images = trained.case(held_out(trained)).images
+    run = trained.run_folder(Run("default", 0, 0))
     folder = plan_adaptation(run, images, tmp_path / "case", wishes)
     record = run_adaptation(folder)
     assert len(record.neighbours) == (0 if settings.augmented else 2)
@@ -203,31 +212,31 @@ def test_parts_can_be_switched_off(undisturbed, tmp_path, name):
     assert 0.3 < dice < 1
 
 
-def test_what_cannot_be_adapted_is_refused_in_a_sentence(undisturbed, tmp_path, segvariance):
-    training = undisturbed.case(undisturbed.folds[0].training[0]).images[0]
-    image = undisturbed.case(held_out(undisturbed)).images[0]
+def test_what_cannot_be_adapted_is_refused_in_a_sentence(trained, tmp_path, segvariance):
+    training = trained.case(trained.folds[0].training[0]).images[0]
+    image = trained.case(held_out(trained)).images[0]
     for arguments, says in (
-        ((undisturbed.root, "--case", training), "training case"),
+        ((trained.root, "--case", training), "training case"),
         ((tmp_path, "--case", image), "neither a study nor a run"),
-        ((undisturbed.root, "--case", tmp_path / "none.nii.gz"), "does not exist"),
-        ((undisturbed.root, "--case", image, "--budget", "soon"), "is not understood"),
-        ((undisturbed.root, "--case", image, "--budget", "1 steps"), "too small"),
-        ((undisturbed.root, "--case", image, "--neighbours", 0), "above zero"),
-        ((undisturbed.root, "--case", image, image), "each once"),
-        ((undisturbed.root, "--held-out", 1), "--output"),
+        ((trained.root, "--case", tmp_path / "none.nii.gz"), "does not exist"),
+        ((trained.root, "--case", image, "--budget", "soon"), "is not understood"),
+        ((trained.root, "--case", image, "--budget", "1 steps"), "too small"),
+        ((trained.root, "--case", image, "--neighbours", 0), "above zero"),
+        ((trained.root, "--case", image, image), "each once"),
+        ((trained.root, "--held-out", 1), "--output"),
     ):
         ran = segvariance("adapt", *arguments)
         said = " ".join(ran.stderr.split())
         assert ran.returncode == 2 and says in said and "Traceback" not in said, said
-    assert not (undisturbed.root / "adaptations").exists()
+    assert not (trained.root / "adaptations").exists()
 
 
-def test_an_image_that_changed_since_it_was_planned_is_refused(undisturbed, tmp_path, segvariance):
+def test_an_image_that_changed_since_it_was_planned_is_refused(trained, tmp_path, segvariance):
     image = tmp_path / "new.nii.gz"
-    shutil.copy(undisturbed.case(held_out(undisturbed)).images[0], image)
+    shutil.copy(trained.case(held_out(trained)).images[0], image)
     where = tmp_path / "case"
-    assert segvariance("adapt", undisturbed.root, "--case", image, "--output", where, "--plan-only").returncode == 0
-    shutil.copy(undisturbed.case(undisturbed.folds[0].training[0]).images[0], image)
+    assert segvariance("adapt", trained.root, "--case", image, "--output", where, "--plan-only").returncode == 0
+    shutil.copy(trained.case(trained.folds[0].training[0]).images[0], image)
     ran = segvariance("run", where)
     assert ran.returncode == 2 and "is not what it was" in " ".join(ran.stderr.split())
     plan = json.loads((where / "adaptation_plan.json").read_text())
@@ -237,7 +246,7 @@ def test_an_image_that_changed_since_it_was_planned_is_refused(undisturbed, tmp_
 
 
 def test_with_folds_only_runs_that_never_saw_the_case_begin(planned, segvariance, tmp_path):
-    study = planned(tmp_path / "folds", split="2-fold", seeds=2)
+    study = planned(tmp_path / "folds", split="2-fold", seeds=2, budget="200 steps")
     assert segvariance("run", study.root).returncode == 0
     case_id = study.folds[1].held_out[0]
     folder = plan_adaptation(

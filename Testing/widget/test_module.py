@@ -14,7 +14,18 @@ import shim
 from test_panel_regions import RememberedInspector
 from test_review_panels import RememberedScene, picture_colours
 
-SECTIONS = ["Open", "Look", "Ensemble and clean", "Regions", "Scores", "Compare", "Transfer", "Train", "Environment"]
+SECTIONS = [
+    "Open",
+    "Look",
+    "Ensemble and clean",
+    "Regions",
+    "Scores",
+    "Compare",
+    "Transfer",
+    "Train",
+    "Adapt to this case",
+    "Environment",
+]
 
 
 @pytest.fixture
@@ -65,7 +76,7 @@ def test_the_module_says_what_it_is_under_segmentation(application):
 def test_every_panel_has_its_section_and_the_first_two_are_open(widget, picture):
     sections = [child for child in widget.parent.wrapped.children() if isinstance(child, shim.CollapsibleButton)]
     assert [section.title() for section in sections] == SECTIONS
-    assert [section.isChecked() for section in sections] == [True, True, *[False] * 7]
+    assert [section.isChecked() for section in sections] == [True, True, *[False] * 8]
     assert len(widget.panels) == len(SECTIONS)
     assert picture_colours(picture(widget.parent, "module")) > 20
 
