@@ -52,6 +52,8 @@ def plan_adaptation(
     for image in images:
         if not image.is_file():
             raise SegVarianceError(f"{image} does not exist. Give the image file of the case, one for each channel.")
+    if len(set(images)) < len(images):
+        raise SegVarianceError("An image was given twice. Give the files of one case, each once: one for each channel.")
     digests = tuple(map(sha256_of_file, images))
     runs = _that_have_not_seen(study, runs, images[0], digests)
     cases = training_cases(study, runs)
@@ -73,8 +75,8 @@ def plan_adaptation(
         threads=wishes.threads,
     )
     if folder.plan_path.exists():
-        _require_same(folder, plan, wishes)
-        return folder
+        _same(folder, plan, wishes).write(folder.plan_path)  # its files may lie elsewhere now
+        return AdaptationFolder(folder.root)
     if wishes.budget is not None:
         plan = replace(plan, settings=_within(wishes.budget, plan, study, say))
     if plan.settings.augmented:
@@ -166,16 +168,20 @@ def _start(study: StudyFolder, run: Run) -> Start:
     return Start(path.relative_to(study.root).as_posix(), sha256_of_file(path), str(run))
 
 
-def _require_same(folder: AdaptationFolder, plan: AdaptationPlan, wishes: AdaptationWishes) -> None:
-    there = folder.plan
-    if wishes.budget is not None:  # its steps were measured when it was planned
-        plan = replace(plan, settings=replace(plan.settings, steps=there.settings.steps))
-    if plan.settings.augmented:
-        plan = replace(plan, settings=replace(plan.settings, augmented=there.settings.augmented))
-    if there.inputs != plan.inputs:
+def _same(folder: AdaptationFolder, plan: AdaptationPlan, wishes: AdaptationWishes) -> AdaptationPlan:
+    """``plan`` with what was measured when the one in the folder was planned; raises where that is of another adaptation."""
+    there = folder.plan.settings
+    measured = plan.settings
+    if wishes.budget is not None:
+        measured = replace(measured, steps=there.steps)
+    if measured.augmented:
+        measured = replace(measured, augmented=there.augmented)
+    plan = replace(plan, settings=measured)
+    if folder.plan.inputs != plan.inputs:
         raise SegVarianceError(
             f"{folder.root} holds another adaptation (other networks, image, cases or settings). Give another --output, or delete the folder."
         )
+    return plan
 
 
 def _device_kind(device: str) -> str:
