@@ -54,7 +54,12 @@ def warnings_of(
     for each in found:
         sentences += _of_structure(each, training_ml.get(each.structure, ()), lowest_member_dice.get(each.structure))
     left_out = [neighbour for neighbour in neighbours if neighbour.left_out]
-    if 2 * len(left_out) >= len(neighbours) > 0:
+    if neighbours and len(left_out) == len(neighbours):
+        sentences.append(
+            f"Not one of {len(neighbours)} neighbours could be aligned with this image ({left_out[0].left_out}), so nothing was learnt from them and the mask is "
+            "the one before. The image may show something else than the training cases do, or lie in another direction."
+        )
+    elif 2 * len(left_out) >= len(neighbours) > 0:
         sentences.append(
             f"{len(left_out)} of {len(neighbours)} neighbours could not be aligned with this image and were left out: it may differ from "
             "what the networks were trained on."

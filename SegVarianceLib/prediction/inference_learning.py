@@ -15,12 +15,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ..core.errors import SegVarianceError
 from ..core.files import read_json, write_json
 from ..core.labels import LabelSet
 from ..core.records import from_json, to_json
 from ..core.seeding import derived_seed
-from ..core.words import counted
 from ..dataset.image_io import Volume
 from ..model.device import Device
 from ..model.preprocessing import NetworkGrid, normalise
@@ -110,20 +108,9 @@ def deform(work: Work, rounds: int, cases: Callable[[], Sequence[TrainingCase]])
 
     Args:
         rounds: how many were made before this one; the current mask is the mean over networks after them.
-        cases: all training cases on their own network grids; asked for in the first round alone.
-
-    Raises:
-        SegVarianceError: not one training case could be aligned.
+        cases: all training cases on their own network grids; asked for where a neighbour is missing.
     """
-    if not _all_deformed(work, rounds) and not _deform_all(work, rounds, cases()):
-        return False
-    found = neighbours(work, rounds)
-    if all(neighbour.left_out for neighbour in found):
-        raise SegVarianceError(
-            f"None of {counted(len(found), 'training case')} could be aligned with this image: {found[0].left_out}. It may show something "
-            "else than the training cases do, or lie in another direction; look at the first mask."
-        )
-    return True
+    return _all_deformed(work, rounds) or _deform_all(work, rounds, cases())
 
 
 def _all_deformed(work: Work, rounds: int) -> bool:
@@ -152,7 +139,8 @@ def _deform_all(work: Work, rounds: int, cases: Sequence[TrainingCase]) -> bool:
 
 
 def refine(work: Work, rounds: int) -> bool:
-    """Third stage: each network learns from the deformed neighbours, and what it predicts meanwhile enters its moving average."""
+    """Third stage: each network learns from the deformed neighbours, of which there is at least one, and what it predicts meanwhile enters its
+    moving average; False if asked to stop."""
     ids = [each.case for each in neighbours(work, rounds) if not each.left_out]
     cases = read_cache(work.deformed(rounds), ids, work.classes)
     return all(_refine_member(work, rounds, member, cases) for member in range(len(work.weights)))

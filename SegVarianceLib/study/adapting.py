@@ -24,7 +24,7 @@ from ..evaluation.plausibility import moved, warnings_of
 from ..model.device import open_device, peak_memory_mib
 from ..model.trained import class_values, read_trained_facts
 from ..plan.adaptation import SCHEMA, AdaptationPlan, training_digest
-from ..plan.adaptation_folder import ADAPTED, INITIAL, AdaptationFolder, AdaptationRecord
+from ..plan.adaptation_folder import ADAPTED, INITIAL, AdaptationFolder, AdaptationRecord, Neighbour
 from ..plan.study_folder import StudyFolder
 from ..plan.study_plan import Configuration
 from ..prediction import inference_learning as learning
@@ -47,7 +47,7 @@ def run_adaptation(folder: AdaptationFolder, listen: Listener = lambda event: No
 
     Raises:
         Stopped: on SIGINT, SIGTERM or ``segvariance stop``.
-        SegVarianceError: another worker holds the folder, a file has changed since it was planned, or no neighbour could be aligned.
+        SegVarianceError: another worker holds the folder, a file has changed since it was planned, or cannot be read.
     """
     if folder.is_done:
         return folder.record()
@@ -80,17 +80,32 @@ def _adapt(folder: AdaptationFolder, report: learning.Report, should_stop: Calla
     if plan.settings.augmented:
         if not predict_augmented(work):
             raise Stopped
-        last = 1
+        neighbours, last = list[Neighbour](), 1
     else:
-        for rounds in range(plan.settings.rounds):
-            if not (learning.deform(work, rounds, cases) and learning.refine(work, rounds)):
-                raise Stopped
-        last = plan.settings.rounds * plan.settings.predictions
+        neighbours, last = _rounds(work, cases)
     report("stage_step", what="Writing", done=0, of=1)
-    record = _finish(folder, study, work, cases(), last, resumed, started)
+    record = _finish(folder, study, work, cases(), neighbours, last, resumed, started)
     write_json(folder.record_path, to_json(record))
     shutil.rmtree(folder.work, ignore_errors=True)
     return record
+
+
+def _rounds(work: Work, cases: Callable[[], list[TrainingCase]]) -> tuple[list[Neighbour], int]:
+    """Deform and refine in turn; the neighbours of the last round, and how many predictions the averages hold.
+
+    Where no neighbour can be aligned there is nothing to learn from: the mask stays what it was, and the record says so.
+    """
+    predictions, neighbours = 0, list[Neighbour]()
+    for rounds in range(work.settings.rounds):
+        if not learning.deform(work, rounds, cases):
+            raise Stopped
+        neighbours = learning.neighbours(work, rounds)
+        if all(each.left_out for each in neighbours):
+            break
+        if not learning.refine(work, rounds):
+            raise Stopped
+        predictions += work.settings.predictions
+    return neighbours, predictions
 
 
 def work_of(
@@ -163,6 +178,7 @@ def _finish(
     study: StudyFolder,
     work: Work,
     cases: Sequence[TrainingCase],
+    neighbours: Sequence[Neighbour],
     last: int,
     resumed: bool,
     started: tuple[float, float],
@@ -178,7 +194,6 @@ def _finish(
     write_label_map(folder.differences, _differences(initial, adapted.label_map), geometry, like)
     assert adapted.probabilities is not None, "asked for"  # noqa: S101 (for the type checker)
     write_probabilities(folder.probabilities, adapted.probabilities, geometry, work.facts.class_names, like)
-    neighbours = () if plan.settings.augmented else tuple(learning.neighbours(work, plan.settings.rounds - 1))
     _show_neighbours(folder, work, [each.case for each in neighbours if not each.left_out])
     found = moved(initial, adapted.label_map, labels, geometry.voxel_volume_mm3)
     return AdaptationRecord(
@@ -186,7 +201,7 @@ def _finish(
         inputs=plan.inputs,
         key=work.key,
         machine=work.device.facts() | {"segvariance": __version__, "numpy": np.__version__, "sitk": sitk.__version__},
-        neighbours=neighbours,
+        neighbours=tuple(neighbours),
         moved=found,
         warnings=warnings_of(found, _volumes_ml(cases, study, work), neighbours, _lowest_dice(work, initial)),
         resumed=resumed,

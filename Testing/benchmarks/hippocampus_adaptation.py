@@ -33,10 +33,10 @@ TUNED_ON = 8
 PARTS = {
     "weak": ("weak", ("adapted",), 20),
     "full": ("full", ("adapted",), 20),
-    "parts_switched_off": ("weak", VARIANTS, 10),
-    "inverted": ("full", ("adapted", "no_intensity_matching"), 10),
-    "bias": ("full", ("adapted",), 10),
-    "anisotropic": ("full", ("adapted",), 10),
+    "parts_switched_off": ("weak", VARIANTS, 6),
+    "inverted": ("full", ("adapted", "no_intensity_matching"), 6),
+    "bias": ("full", ("adapted",), 6),
+    "anisotropic": ("full", ("adapted",), 6),
 }
 """Which start, which variants, on how many cases."""
 

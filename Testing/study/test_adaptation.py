@@ -17,7 +17,7 @@ import pytest
 
 from SegVarianceLib.core.events import read_events
 from SegVarianceLib.core.files import sha256_of_file, write_json
-from SegVarianceLib.dataset.image_io import read_image, read_label_map, read_probabilities
+from SegVarianceLib.dataset.image_io import read_image, read_label_map, read_probabilities, write_map
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.adaptation import AdaptationPlan, AdaptationSettings, variant
 from SegVarianceLib.plan.adaptation_folder import ADAPTED, INITIAL, AdaptationFolder
@@ -210,6 +210,19 @@ def test_parts_can_be_switched_off(trained, tmp_path, name):
     initial, mask = (read_label_map(folder.mask(which)).array for which in (INITIAL, ADAPTED))
     dice = 2 * ((initial > 0) & (mask > 0)).sum() / ((initial > 0).sum() + (mask > 0).sum())
     assert 0.3 < dice < 1
+
+
+def test_where_no_neighbour_can_be_aligned_the_first_mask_stays_and_the_record_says_so(trained, tmp_path):
+    image = read_image(trained.case(held_out(trained)).images)
+    noise = np.random.default_rng(0).normal(100, 30, image.array.shape[1:])
+    path = tmp_path / "noise.nii.gz"
+    write_map(path, noise, image.geometry)
+    wishes = AdaptationWishes(settings=SETTINGS, device="cpu")
+    folder = plan_adaptation(trained.root, [path], tmp_path / "case", wishes)
+    record = run_adaptation(folder)
+    assert all(each.left_out for each in record.neighbours)
+    assert any("Not one of 2 neighbours" in warning for warning in record.warnings)
+    assert sha256_of_file(folder.mask(INITIAL)) == sha256_of_file(folder.mask(ADAPTED))
 
 
 def test_what_cannot_be_adapted_is_refused_in_a_sentence(trained, tmp_path, segvariance):

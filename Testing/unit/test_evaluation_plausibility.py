@@ -58,3 +58,4 @@ def test_neighbours_that_could_not_be_aligned_are_said_from_half_of_them_on():
     out = Neighbour("b", 0.1, 0.1, 0.1, 0.0, "it lies elsewhere")
     assert warnings_of((), {}, [FEW, FEW, out], {}) == ()
     assert "1 of 2 neighbours" in warnings_of((), {}, [FEW, out], {})[0]
+    assert "Not one of 2 neighbours" in (said := warnings_of((), {}, [out, out], {})[0]) and "it lies elsewhere" in said
