@@ -43,7 +43,7 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
 
     def test_from_sample_data_to_a_scene_opened_again(self):
         self.widget = slicer.modules.segvariance.widgetRepresentation().self()
-        names = ("open", "look", "ensemble", "regions", "scores", "compare", "transfer", "train")
+        names = ("open", "look", "ensemble", "regions", "scores", "compare", "transfer", "train", "adapt")
         self.ui = {name: panel.ui for name, panel in zip(names, self.widget.panels, strict=False)}
         training = self.widget.training
         study, wishes = training.state.study, training.state.wishes
@@ -175,6 +175,9 @@ class SegVarianceTest(ScriptedLoadableModuleTest):
         self.assertTrue(compare.state.answer.sentence)
         self.assertEqual(str(ui.sentenceLabel.text), compare.state.answer.sentence)
         self.assertIn("Open a transfer study", str(self.ui["transfer"].hintLabel.text))
+        adapt = self.widget.adaptation
+        self.assertEqual(str(self.ui["adapt"].caseLabel.text), self.widget.session.opened.case.id)
+        self.assertEqual(str(self.ui["adapt"].sentenceLabel.text), adapt.state.sentence)
 
     def _train(self):
         environment, python = self.widget.environment, os.environ.get(PYTHON, "")
