@@ -21,6 +21,7 @@ from SegVarianceLib.core.events import SCHEMA
 from SegVarianceLib.core.files import read_json
 from SegVarianceLib.plan.runs import Run
 from SegVarianceLib.plan.study_folder import StudyFolder
+from SegVarianceLib.plan.work_folder import WorkFolder
 
 from .child_process import Ended, end_group
 
@@ -174,7 +175,7 @@ def refusal(ended: Ended) -> str:
     )
 
 
-def worker_record(study: StudyFolder) -> dict[str, Any] | None:
+def worker_record(study: WorkFolder) -> dict[str, Any] | None:
     """Who works on the study, or did until it died: ``pid``, ``started_s`` and ``host``."""
     try:
         record = read_json(study.worker_path)
@@ -198,7 +199,7 @@ def is_alive(worker: dict[str, Any]) -> bool:
     return _started_then(worker["pid"], worker["started_s"])
 
 
-def kill_worker(study: StudyFolder) -> bool:
+def kill_worker(study: WorkFolder) -> bool:
     """Kill a worker of this host that does not answer to ``segvariance stop``; its trainings end with it."""
     worker = worker_record(study)
     if worker is None or worker["host"] != socket.gethostname() or not is_alive(worker):

@@ -11,6 +11,7 @@ from ..core.errors import SegVarianceError
 from ..core.files import read_json
 from ..core.records import from_json
 from .adaptation import AdaptationPlan
+from .work_folder import WorkFolder
 
 INITIAL, ADAPTED = "initial", "adapted"
 """What the networks as they were give, and what is left after adaptation."""
@@ -59,11 +60,8 @@ class AdaptationRecord:
     peak_memory_mib: float
 
 
-class AdaptationFolder:
+class AdaptationFolder(WorkFolder):
     """Paths and small files of one adaptation. The plan never changes once written."""
-
-    def __init__(self, root: Path):
-        self.root = Path(root).resolve()
 
     @classmethod
     def open(cls, root: Path) -> AdaptationFolder:
@@ -83,22 +81,6 @@ class AdaptationFolder:
     def record_path(self) -> Path:
         """Written last: an adaptation is done when this is there."""
         return self.root / "adaptation.json"
-
-    @property
-    def events_path(self) -> Path:
-        return self.root / "events.jsonl"
-
-    @property
-    def worker_path(self) -> Path:
-        return self.root / "worker.json"
-
-    @property
-    def lock_path(self) -> Path:
-        return self.root / "worker.lock"
-
-    @property
-    def stop_path(self) -> Path:
-        return self.root / "stop.request"
 
     @property
     def work(self) -> Path:

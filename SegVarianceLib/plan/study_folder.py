@@ -16,6 +16,7 @@ from ..dataset.case import Case
 from ..dataset.splits import Fold
 from .runs import Run, RunRecord, pretraining_runs_of, runs_of
 from .study_plan import LABELS, Configuration, StudyPlan
+from .work_folder import WorkFolder
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,8 @@ class StudyDataset:
     labels: dict[str, Any]
 
 
-class StudyFolder:
+class StudyFolder(WorkFolder):
     """Paths and small files of one study. Plan, dataset and splits never change once written and are read once."""
-
-    def __init__(self, root: Path):
-        self.root = Path(root).resolve()
 
     @classmethod
     def open(cls, root: Path) -> StudyFolder:
@@ -75,24 +73,6 @@ class StudyFolder:
     @property
     def environment_path(self) -> Path:
         return self.root / "environment.json"
-
-    @property
-    def events_path(self) -> Path:
-        return self.root / "events.jsonl"
-
-    @property
-    def worker_path(self) -> Path:
-        """Who works on the study at present, or did until it died."""
-        return self.root / "worker.json"
-
-    @property
-    def lock_path(self) -> Path:
-        return self.root / "worker.lock"
-
-    @property
-    def stop_path(self) -> Path:
-        """A request to stop; the worker removes it."""
-        return self.root / "stop.request"
 
     @property
     def scores_path(self) -> Path:

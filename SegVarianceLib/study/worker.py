@@ -1,4 +1,4 @@
-"""The one process that works on a study: its lock, how others see it, and how they stop it."""
+"""The one process that works on a study, or on an adaptation: its lock, how others see it, and how they stop it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -19,27 +18,13 @@ from filelock import FileLock, Timeout
 from ..core.errors import SegVarianceError
 from ..core.files import read_json, write_json, write_text
 from ..core.records import from_json, to_json
+from ..plan.work_folder import WorkFolder
 from .executors import kill_tree
 
 _START_PATIENCE_S = 30.0
 _STOP_PATIENCE_S = 15.0
 _SAME_START_S = 2.0
 """A process with the recorded number that started this much apart is another one: numbers are used again."""
-
-
-class Workplace(Protocol):
-    """A folder that one process works on, which ``segvariance run FOLDER`` starts: a study, or an adaptation to one case."""
-
-    root: Path
-
-    @property
-    def lock_path(self) -> Path: ...
-
-    @property
-    def worker_path(self) -> Path: ...
-
-    @property
-    def stop_path(self) -> Path: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +40,7 @@ class WorkerRecord:
 
 
 @contextmanager
-def sole_worker(study: Workplace) -> Iterator[Callable[[], bool]]:
+def sole_worker(study: WorkFolder) -> Iterator[Callable[[], bool]]:
     """Hold the study; gives the question whether to stop, which SIGINT, SIGTERM and ``stop_worker`` answer with yes.
 
     The lock is the operating system's, so a killed worker leaves none behind.
@@ -84,7 +69,7 @@ def sole_worker(study: Workplace) -> Iterator[Callable[[], bool]]:
         lock.release()
 
 
-def worker_of(study: Workplace) -> WorkerRecord | None:
+def worker_of(study: WorkFolder) -> WorkerRecord | None:
     """The worker on this study if it lives, else None; a record that a crash left behind is seen through.
 
     A worker on another host cannot be asked for its life; its record is believed.
@@ -98,7 +83,7 @@ def worker_of(study: Workplace) -> WorkerRecord | None:
     return record if record.host != socket.gethostname() or _process_of(record) else None
 
 
-def stop_worker(study: Workplace) -> str:
+def stop_worker(study: WorkFolder) -> str:
     """Ask the worker to stop, then end its process tree; says in a sentence what happened. The study can be resumed.
 
     Raises:
@@ -119,7 +104,7 @@ def stop_worker(study: Workplace) -> str:
     return f"Killed {worker}, which did not stop in {_STOP_PATIENCE_S:g} s. Resume with: segvariance run {study.root}"
 
 
-def start_detached(study: Workplace, arguments: list[str]) -> WorkerRecord:
+def start_detached(study: WorkFolder, arguments: list[str]) -> WorkerRecord:
     """Start ``segvariance run`` as a process that outlives this one; returns once it holds the study.
 
     Raises:

@@ -1,9 +1,9 @@
 """Memory and minutes of adapting one network to a CT-sized image: 512 x 512 x 300 voxels, three structures.
 
-    OMP_NUM_THREADS=1 python Testing/benchmarks/adaptation_memory.py --folder FOLDER [--training-cases 4] [--steps 40]
+    OMP_NUM_THREADS=1 python Testing/benchmarks/adaptation_memory.py --folder FOLDER [--training-cases 3] [--steps 40]
 
 Makes training cases and one more image of that size, trains a network for a few steps only (what it draws is of no interest here, but
-that it draws something is), and adapts it as by default but for fewer neighbours; prints what the adaptation's own record says.
+that it draws something is), and adapts it in one round with as many neighbours as there are training cases; prints what the adaptation's own record says.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def segvariance(*arguments: object) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--training-cases", type=int, default=4)
+    parser.add_argument("--training-cases", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40)
     given = parser.parse_args()
     dataset, study, case = given.folder / "dataset", given.folder / "study", given.folder / "case"
@@ -83,7 +83,7 @@ def main() -> None:
         )
     segvariance("run", study, "--jobs", 1)
     held_out = json.loads((study / "splits.json").read_text())[0]["held_out"][0]
-    budget = ("--budget", f"{given.steps} steps", "--neighbours", given.training_cases)
+    budget = ("--budget", f"{given.steps} steps", "--neighbours", given.training_cases, "--rounds", 1)
     segvariance("adapt", study, "--case", dataset / "imagesTr" / f"{held_out}.nii.gz", *budget, "--output", case)
     record = AdaptationFolder.open(case).record()
     print(
