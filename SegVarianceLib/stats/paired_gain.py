@@ -148,9 +148,9 @@ def gain_sentence(gain: PairedGain) -> str:
     """For a clinician, every part with its number."""
     unit = f" {gain.metric.unit}" if gain.metric.unit else ""
     case, change = gain.worst
-    worst = f"{abs(change):.3f}{unit} at most ({case})" if change < 0 else "none at all"
+    worst = f" ({abs(change):.3f}{unit} at most, {case})" if change < 0 else ""
     return (
         f"{gain.treated} against {gain.before}: {gain_verdict(gain)}. {gain.metric.title} ({gain.structure}) {gain.before_mean:.3f} becomes "
-        f"{gain.treated_mean:.3f}{unit}, {gain_text(gain)} over {gain.networks} networks and {len(gain.cases)} cases. By more than "
-        f"{gain.smallest_difference:g}{unit} {percent(gain.better_share)} of the cases are better and {percent(gain.worse_share)} worse, {worst}."
+        f"{gain.treated_mean:.3f}{unit}, {gain_text(gain)} over {gain.networks} networks and {len(gain.cases)} cases. {percent(gain.better_share)} of the cases "
+        f"are better by more than {gain.smallest_difference:g}{unit}, and {percent(gain.worse_share)} worse{worst}."
     )
