@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
-from ..core.files import read_json, sha256_of_json, write_json
+from ..core.files import path_inside, read_json, safe_name, sha256_of_json, write_json
 from ..core.records import from_json, to_json
 from ..dataset.case import Case, Dataset
 from ..dataset.fingerprint import dataset_digest
@@ -133,13 +133,18 @@ class AdaptationPlan:
 
     @classmethod
     def read(cls, path: Path) -> AdaptationPlan:
-        """Raises SegVarianceError: no plan, or one of another schema."""
+        """Raises SegVarianceError: no plan, one of another schema, or a name or path that would leave its folder."""
         content = read_json(path)
         if isinstance(content, dict) and content.get("schema") != SCHEMA:
             raise SegVarianceError(
                 f"{path} has schema {content.get('schema')!r}; this version reads {SCHEMA}. Adapt the case again, into a new folder."
             )
-        return from_json(cls, content, str(path))
+        plan = from_json(cls, content, str(path))
+        for name in (plan.case, plan.case + plan.ending, *plan.training_cases):
+            safe_name(name, "case id")
+        for start in plan.starts:
+            path_inside(Path(plan.study), start.weights, f"{path}, weights:")
+        return plan
 
 
 def training_digest(study: StudyFolder, cases: Sequence[Case]) -> str:

@@ -153,6 +153,10 @@ def _training_cases(
     study: StudyFolder, plan: AdaptationPlan, work: Work, should_stop: Callable[[], bool]
 ) -> list[TrainingCase]:
     """On their own network grids, from a cache that all adaptations with these training cases share."""
+    if unknown := sorted(set(plan.training_cases) - set(study.dataset.images)):
+        raise SegVarianceError(
+            f"{study.root} has no case {unknown[0]!r}, which the adaptation was planned with. Adapt anew."
+        )
     cases = [study.case(case_id) for case_id in plan.training_cases]
     if training_digest(study, cases) != plan.training_digest:
         raise SegVarianceError(

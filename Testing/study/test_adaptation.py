@@ -249,13 +249,21 @@ def test_an_image_that_changed_since_it_was_planned_is_refused(trained, tmp_path
     shutil.copy(trained.case(held_out(trained)).images[0], image)
     where = tmp_path / "case"
     assert segvariance("adapt", trained.root, "--case", image, "--output", where, "--plan-only").returncode == 0
+    kept = image.read_bytes()
     shutil.copy(trained.case(trained.folds[0].training[0]).images[0], image)
     ran = segvariance("run", where)
+    image.write_bytes(kept)
     assert ran.returncode == 2 and "is not what it was" in " ".join(ran.stderr.split())
     plan = json.loads((where / "adaptation_plan.json").read_text())
-    write_json(where / "adaptation_plan.json", plan | {"settings": plan["settings"] | {"guide": "stars"}})
-    ran = segvariance("run", where)
-    assert ran.returncode == 2 and "stars" in ran.stderr and "Traceback" not in ran.stderr
+    for changed, says in (
+        ({"settings": plan["settings"] | {"guide": "stars"}}, "stars"),
+        ({"case": "../../elsewhere"}, "../../elsewhere"),
+        ({"training_cases": ["nobody"]}, "nobody"),
+        ({"starts": [plan["starts"][0] | {"weights": "../../weights.safetensors"}]}, "weights"),
+    ):
+        write_json(where / "adaptation_plan.json", plan | changed)
+        ran = segvariance("run", where)
+        assert ran.returncode == 2 and says in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_with_folds_only_runs_that_never_saw_the_case_begin(planned, segvariance, tmp_path):
