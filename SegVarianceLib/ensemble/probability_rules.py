@@ -15,6 +15,8 @@ from .label_votes import first_and_rest, first_largest, paint, require_same
 SMALLEST_PROBABILITY = 1e-6
 """Below it (and above 1 minus it, for regions) a float probability counts as this, so that one member that rounded to 0 has no
 veto. For 8-bit probabilities it is half a step, ``PROBABILITY_ERROR_BOUND``."""
+_MOST_IN_16_BITS = np.iinfo(np.uint16).max // PROBABILITY_STEPS
+"""So many 8-bit members add up without overflow: 257."""
 
 
 def mean_probability(members: Iterable[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
@@ -36,21 +38,25 @@ def mean_probability_steps(
     """``mean_probability``, a member at a time: yields how many are taken in."""
     first, rest = first_and_rest(members)
     shares = None if weights is None else _shares(weights)
-    total = first.astype(np.float32)
+    in_integers = shares is None and first.dtype == np.uint8
+    total: np.ndarray = first.astype(np.uint16) if in_integers else first.astype(np.float32)
     if shares is not None:
         total *= shares[0]
     count = 1
     yield count
     for count, member in enumerate(rest, start=2):
         require_same((first.shape, first.dtype), (member.shape, member.dtype), count)
+        if in_integers and count == _MOST_IN_16_BITS + 1:
+            total = total.astype(np.uint32)
         total += member if shares is None else np.float32(shares[min(count, len(shares)) - 1]) * member
         yield count
     if shares is not None and len(shares) != count:
         raise SegVarianceError(
             f"There are {len(shares)} weights for {count} members. Give one for each, in their order."
         )
-    total /= (count if shares is None else 1) * (PROBABILITY_STEPS if first.dtype == np.uint8 else 1)
-    return total
+    mean = total.astype(np.float32, copy=False)
+    mean /= (count if shares is None else 1) * (PROBABILITY_STEPS if first.dtype == np.uint8 else 1)
+    return mean
 
 
 def mean_logit(members: Iterable[np.ndarray], labels: LabelSet) -> np.ndarray:

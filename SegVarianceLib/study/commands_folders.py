@@ -12,14 +12,8 @@ from ..core.labels import LabelSet, Structure
 from ..core.machine import usable_cores
 from ..core.words import counted
 from ..dataset.dataset_json import open_dataset
-from ..dataset.image_io import (
-    IMAGE_ENDINGS,
-    find_images,
-    read_case_images,
-    read_image,
-    write_label_map,
-    write_probabilities,
-)
+from ..dataset.image_io import IMAGE_ENDINGS, find_images, read_case_images, read_image, write_label_map
+from ..dataset.probability_maps import write_probabilities
 from ..dataset.splits import read_groups
 from ..ensemble.clean_up import CleanUpStep, apply_steps, clean_folder
 from ..ensemble.clean_up_recipe import CleanUpRecipe
