@@ -17,6 +17,7 @@ from ..core.errors import SegVarianceError
 from ..core.files import write_beside_and_rename
 from ..core.geometry import Geometry
 from .nifti_header import is_nifti, read_voxels, write_with_header_of
+from .nrrd_place import take_nrrd_place
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # our sentences say what is wrong; ITK's own would print between them
 
@@ -25,8 +26,7 @@ IMAGE_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 
 _CHANNEL_SUFFIX = re.compile(r"(.+)_(\d{4})")
 GRID_KEY = "segvariance_grid"
-SPACE_ORIGIN_KEY = "segvariance_space_origin"
-"""Keys in the header of an NRRD file that holds a part of its grid: see ``PartOfGrid``, and the whole grid's ``space origin``."""
+"""In the header of an NRRD file that holds a part of its grid: see ``PartOfGrid``."""
 _MOST_VOXELS = 1 << 32
 """Of a grid of which a part is stored; a header that says more was made to mislead."""
 
@@ -182,6 +182,14 @@ def find_images(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def images_in(folder: Path) -> dict[str, Path]:
+    """Case to file; an empty folder is a mistake here, never a result."""
+    files = find_images(folder)
+    if not files:
+        raise SegVarianceError(f"{folder} holds no images. Expected files that end in {', '.join(IMAGE_ENDINGS)}.")
+    return files
+
+
 def read_case_images(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Case id to its channel files: one file a case, or nnU-Net's ``<case>_0000``, ``<case>_0001`` and so on.
 
@@ -290,56 +298,3 @@ def _write_image(path: Path, image: sitk.Image, geometry: Geometry, like: Path |
 def _require_same_place(geometry: Geometry, like: Path) -> None:
     if difference := geometry.difference(read_geometry(like)):
         raise ValueError(f"{like} does not lie where the array lies: {difference}")
-
-
-class NrrdPlace(NamedTuple):
-    """The words of an NRRD header that place voxels: ``vectors`` from a voxel to the next along x, y and z, such as ``(0,0,1)``."""
-
-    space: str
-    vectors: tuple[str, ...]
-    origin: str
-
-    @classmethod
-    def of(cls, geometry: Geometry) -> NrrdPlace:
-        steps = (geometry.direction_matrix * np.asarray(geometry.spacing_mm)).T
-        return cls(
-            "left-posterior-superior", tuple(map(nrrd_vector, steps)), nrrd_vector(np.asarray(geometry.origin_mm))
-        )
-
-    @classmethod
-    def read(cls, path: Path) -> NrrdPlace | None:
-        """Of the whole grid, also where the file holds a part; None where the header is not complete."""
-        with open(path, "rb") as file:
-            header = [
-                line.decode(errors="surrogateescape") for line in iter(lambda: file.readline().strip(), b"")
-            ]  # an empty line ends it
-        lines = dict(line.split(": ", 1) for line in header if re.match(r"space[^:]*: ", line))
-        whole = [line.split(":=", 1)[1] for line in header if line.startswith(f"{SPACE_ORIGIN_KEY}:=")]
-        if not {"space", "space directions", "space origin"} <= set(lines):
-            return None
-        vectors = tuple(re.findall(r"\([^)]*\)", lines["space directions"]))
-        return cls(lines["space"], vectors, whole[0] if whole else lines["space origin"])
-
-
-def nrrd_vector(numbers: np.ndarray) -> str:
-    return f"({','.join(map(repr, numbers.tolist()))})"
-
-
-def take_nrrd_place(like: Path, path: Path) -> None:
-    """Replace the lines that place the voxels of ``path`` by those of ``like``.
-
-    NRRD stores spacing times direction; taking them apart and multiplying again changes the last bits each time.
-    """
-    place = NrrdPlace.read(like)
-    if place is None:
-        return
-    head, data = path.read_bytes().split(b"\n\n", 1)
-    layers = "none " if b"space directions: none" in head else ""
-    for key, value in (
-        ("space", place.space),
-        ("space directions", layers + " ".join(place.vectors)),
-        ("space origin", place.origin),
-    ):
-        line = f"{key}: {value}".encode(errors="surrogateescape")
-        head = re.sub(rf"(?m)^{key}: .*$".encode(), lambda _, line=line: line, head)
-    path.write_bytes(head + b"\n\n" + data)

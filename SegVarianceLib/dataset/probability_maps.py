@@ -22,15 +22,13 @@ from ..core.files import write_beside_and_rename
 from ..core.geometry import Geometry
 from .image_io import (
     GRID_KEY,
-    SPACE_ORIGIN_KEY,
-    NrrdPlace,
     channels_first,
-    nrrd_vector,
     part_of_grid,
     read_file,
     read_geometry,
     read_header,
 )
+from .nrrd_place import SPACE_ORIGIN_KEY, NrrdPlace, nrrd_vector
 
 Box = tuple[slice, slice, slice]
 """Of voxels, [z, y, x], on the whole grid."""

@@ -11,6 +11,7 @@ import numpy as np
 from ..core.arrays import values_present
 from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.files import path_inside
+from ..core.geometry import Geometry
 from ..core.labels import LabelSet, Structure
 from ..dataset.grids import grid_problems
 from ..dataset.image_io import IMAGE_ENDINGS, read_geometry, read_label_map, write_label_map
@@ -31,6 +32,7 @@ def ensemble_folders(
     file_ending: str,
     progress: Progress | None = None,
     weights: Sequence[float] | None = None,
+    finish: Callable[[np.ndarray, Geometry], np.ndarray] | None = None,
 ) -> dict[str, Path]:
     """Combine the members' files case by case and write ``folder/<case><file_ending>``, on the first member's grid.
 
@@ -40,6 +42,7 @@ def ensemble_folders(
             probabilities, a label map stands for nnU-Net's ``.npz`` beside it.
         labels: what the label values, or the probability channels in order, mean.
         weights: one for each member, in their order, where the rule is weighted.
+        finish: gets each combined label map [z, y, x] and where it lies; what it gives is written.
 
     Returns:
         Case id to written file.
@@ -68,6 +71,8 @@ def ensemble_folders(
             label_map = _combine_probabilities(combine, files, geometry.shape_zyx, labels, weights)
         else:
             label_map = combine((_known_label_map(path, labels) for path in files), labels, weights)
+        if finish is not None:
+            label_map = finish(label_map, geometry)
         write_label_map(target, label_map, geometry, like=files[0])
         if progress is not None:
             progress(done, len(targets))
@@ -129,7 +134,8 @@ def _combine_probabilities(
     box = whole_box(shape_zyx) if len(stored) < len(files) else around(map(probability_box, stored))
     box, outside = _with_one_outside(box, shape_zyx)
     first, names = _classes(files[0], box)
-    rest = (_same_classes(path, names, files[0], box) for path in files[1:])
+    # The rules have done with a member when they ask for the next one, so one member's memory does for all.
+    rest = (_same_classes(path, names, files[0], box, first) for path in files[1:])
     meant = labels if names is None else _labels_of_classes(names, labels, files[0])
     inside = combine(chain([first], rest), meant, weights)
     label_map = np.full(shape_zyx, inside[outside], dtype=inside.dtype)
@@ -150,8 +156,8 @@ def _with_one_outside(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[Box, t
     return (sides[0], sides[1], sides[2]), (place[0], place[1], place[2])
 
 
-def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path, box: Box) -> np.ndarray:
-    probabilities, found = _classes(path, box)
+def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path, box: Box, into: np.ndarray) -> np.ndarray:
+    probabilities, found = _classes(path, box, into)
     if found != names:
         raise SegVarianceError(
             f"{path} holds the classes {', '.join(found or ('of nnU-Net',))}; {first} holds {', '.join(names or ('of nnU-Net',))}. "
@@ -160,7 +166,7 @@ def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path, box: B
     return probabilities
 
 
-def _classes(path: Path, box: Box) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def _classes(path: Path, box: Box, into: np.ndarray | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Probabilities [c, z, y, x] in ``box`` and the names of their classes; nnU-Net names none and stores all voxels."""
     beside = _beside(path)
     if not beside.is_file():
@@ -170,7 +176,7 @@ def _classes(path: Path, box: Box) -> tuple[np.ndarray, tuple[str, ...] | None]:
         raise SegVarianceError(
             f"{beside} lies on the turned axes of nnU-Net's {reader}, the label map beside it does not. Vote label maps instead."
         )
-    return read_nnunet_probabilities(beside, read_geometry(path).shape_zyx), None
+    return read_nnunet_probabilities(beside, read_geometry(path).shape_zyx, into), None
 
 
 def _labels_of_classes(names: tuple[str, ...], labels: LabelSet, path: Path) -> LabelSet:

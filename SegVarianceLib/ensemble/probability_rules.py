@@ -36,6 +36,18 @@ def mean_probability_steps(
     members: Iterable[np.ndarray], weights: Sequence[float] | None = None
 ) -> Generator[int, None, np.ndarray]:
     """``mean_probability``, a member at a time: yields how many are taken in."""
+    found, certain = yield from mean_or_sum_steps(members, weights)
+    if certain == 1:
+        return found
+    mean = found.astype(np.float32)
+    mean /= certain
+    return mean
+
+
+def mean_or_sum_steps(
+    members: Iterable[np.ndarray], weights: Sequence[float] | None = None
+) -> Generator[int, None, tuple[np.ndarray, int]]:
+    """The mean, and 1; or of 8-bit members without weights their sum, in integers, and what it is where all are certain."""
     first, rest = first_and_rest(members)
     shares = None if weights is None else _shares(weights)
     in_integers = shares is None and first.dtype == np.uint8
@@ -54,9 +66,11 @@ def mean_probability_steps(
         raise SegVarianceError(
             f"There are {len(shares)} weights for {count} members. Give one for each, in their order."
         )
-    mean = total.astype(np.float32, copy=False)
-    mean /= (count if shares is None else 1) * (PROBABILITY_STEPS if first.dtype == np.uint8 else 1)
-    return mean
+    certain = (count if shares is None else 1) * (PROBABILITY_STEPS if first.dtype == np.uint8 else 1)
+    if in_integers:
+        return total, certain
+    total /= certain
+    return total, 1
 
 
 def mean_logit(members: Iterable[np.ndarray], labels: LabelSet) -> np.ndarray:
@@ -92,8 +106,10 @@ def mean_logit_steps(members: Iterable[np.ndarray], labels: LabelSet) -> Generat
     return total
 
 
-def labels_from_probabilities(probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """Label map [z, y, x] from probabilities [c, z, y, x].
+def labels_from_probabilities(
+    probabilities: np.ndarray, labels: LabelSet, certain: int = PROBABILITY_STEPS
+) -> np.ndarray:
+    """Label map [z, y, x] from probabilities [c, z, y, x], or from integers of which ``certain`` stands for 1.
 
     Labels: channel 0 is background, then the label values ascending; the largest wins, of equal ones the first.
     Regions (nnU-Net): channel i is the i-th declared region; where its probability is strictly above 0.5 it paints
@@ -109,7 +125,8 @@ def labels_from_probabilities(probabilities: np.ndarray, labels: LabelSet) -> np
             "Give the labels with which the members were trained."
         )
     if labels.has_regions:
-        half = probabilities.dtype.type(0.5) if probabilities.dtype.kind == "f" else PROBABILITY_STEPS // 2
+        in_fractions = probabilities.dtype.kind == "f"
+        half = probabilities.dtype.type(0.5) if in_fractions else certain // 2
         return paint(probabilities > half, labels)
     return first_largest(probabilities, (0, *labels.foreground_values))
 
