@@ -16,7 +16,8 @@ from ..core.files import sha256_of_file, sha256_of_json, write_json
 from ..core.labels import LabelSet
 from ..core.records import to_json
 from ..dataset.case import Case, Dataset
-from ..dataset.image_io import read_image, write_label_map, write_probabilities
+from ..dataset.image_io import read_image, write_label_map
+from ..dataset.probability_maps import write_probabilities
 from ..model.device import Device, open_device, peak_memory_mib
 from ..model.foreign_weights import read_foreign_weights, weights_file
 from ..model.trained import SCHEMA, TrainedFacts, class_names, class_values, read_trained_facts, save_trained

@@ -14,7 +14,8 @@ from ..core.errors import SegVarianceError
 from ..core.files import read_json
 from ..core.labels import LabelSet
 from ..core.machine import usable_cores
-from ..dataset.image_io import read_geometry, write_label_map, write_probabilities
+from ..dataset.image_io import read_geometry, write_label_map
+from ..dataset.probability_maps import write_probabilities
 from ..model.trained import class_names
 from ..plan.nnunet_plan import NnunetConfiguration, NnunetTrainingPlan
 from ..plan.study_plan import AnyConfiguration

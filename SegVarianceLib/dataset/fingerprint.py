@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.errors import SegVarianceError
 from ..core.files import sha256_of_file, sha256_of_json
@@ -174,6 +173,8 @@ class _Measures:
             mask = structure.mask(label_map)
             if not mask.any():
                 continue
+            from scipy import ndimage  # slow to load, and only needed for label maps
+
             box = ndimage.find_objects(mask.astype(np.uint8))[0]
             self._volumes_ml[index].append(float(mask[box].sum() * spacing.prod() / 1000))
             self.symmetry.add(number, index, mask, bins)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own name in its documentation)
 
-from ..core.arrays import PROBABILITY_STEPS
 from ..core.errors import SegVarianceError
 from ..core.files import write_beside_and_rename
 from ..core.geometry import Geometry
 from .nifti_header import is_nifti, read_voxels, write_with_header_of
+from .nrrd_place import take_nrrd_place
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # our sentences say what is wrong; ITK's own would print between them
 
@@ -24,8 +25,10 @@ IMAGE_ENDINGS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 """What an image file may end in; of two that fit, the longer one stands first."""
 
 _CHANNEL_SUFFIX = re.compile(r"(.+)_(\d{4})")
-_CLASSES_KEY = "segvariance_classes"
-_STEPS_KEY = "segvariance_probability_steps"
+GRID_KEY = "segvariance_grid"
+"""In the header of an NRRD file that holds a part of its grid: see ``PartOfGrid``."""
+_MOST_VOXELS = 1 << 32
+"""Of a grid of which a part is stored; a header that says more was made to mislead."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,59 @@ def read_label_map(path: Path) -> LabelMap:
     return LabelMap(labels, geometry)
 
 
+class PartOfGrid(NamedTuple):
+    """What a file says that holds only the box of ``grid`` from voxel ``start_xyz``: all others are like ``outside``."""
+
+    grid: Geometry
+    start_xyz: tuple[int, int, int]
+    outside: tuple[int, ...]
+
+
 def read_geometry(path: Path) -> Geometry:
     """Read where the voxels of an image are from its header alone; of a 4-D image the three axes in space.
+
+    Of a file that holds a part of its grid (dataset/probability_maps.py), the whole grid.
 
     Raises:
         SegVarianceError: the file has no readable header, or not three axes in space.
     """
+    header, here = read_header(path)
+    part = part_of_grid(path, header, here)
+    return here if part is None else part.grid
+
+
+def read_header(path: Path) -> tuple[sitk.ImageFileReader, Geometry]:
+    """What SimpleITK reads of a file without its voxels, and where those are that it holds; errors as ``read_geometry``."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     _refuse_unreadable(path, reader.ReadImageInformation)
-    return _geometry(path, reader)
+    return reader, _geometry(path, reader)
+
+
+def part_of_grid(path: Path, header: sitk.ImageFileReader, here: Geometry) -> PartOfGrid | None:
+    """Of which grid the voxels at ``here`` are a part; None where the file holds all of its grid.
+
+    Raises:
+        SegVarianceError: what the header says does not fit the voxels.
+    """
+    if not header.HasMetaDataKey(GRID_KEY):
+        return None
+    try:
+        said = json.loads(header.GetMetaData(GRID_KEY))
+        (nx, ny, nz), (x, y, z) = (map(int, said[key]) for key in ("size", "start"))
+        left, posterior, superior = map(float, said["origin_mm"])
+        outside = tuple(map(int, said["outside"]))
+        grid = Geometry((nx, ny, nz), here.spacing_mm, (left, posterior, superior), here.direction)
+        fits = all(0 <= low <= whole - side for low, side, whole in zip((x, y, z), here.size, grid.size, strict=True))
+        corner = replace(grid, size=here.size, origin_mm=tuple(grid.index_to_lps_mm(np.array((x, y, z))).tolist()))
+        sound = fits and math.prod(grid.size) <= _MOST_VOXELS and corner.difference(here) is None
+    except (ValueError, TypeError, KeyError, OverflowError):
+        sound = False
+    if not sound:
+        raise SegVarianceError(
+            f"{path} says that it is part of a grid that does not fit its voxels, as after another program cropped it. Predict again."
+        )
+    return PartOfGrid(grid, (x, y, z), outside)
 
 
 def write_label_map(path: Path, label_map: np.ndarray, geometry: Geometry, like: Path | None = None) -> None:
@@ -114,39 +160,6 @@ def write_label_map(path: Path, label_map: np.ndarray, geometry: Geometry, like:
 def write_map(path: Path, values: np.ndarray, geometry: Geometry, like: Path | None = None) -> None:
     """Write a map of numbers (agreement, entropy) [z, y, x] as float32; ``like`` as in write_label_map."""
     _write(path, values.astype(np.float32, copy=False), geometry, like)
-
-
-def write_probabilities(
-    path: Path, quantised: np.ndarray, geometry: Geometry, class_names: Sequence[str], like: Path | None = None
-) -> None:
-    """Write 8-bit probabilities [c, z, y, x] (core/arrays.py) and the names of their classes as one vector NRRD."""
-    if quantised.dtype != np.uint8 or len(quantised) != len(class_names):
-        raise ValueError(f"{len(class_names)} class names for {quantised.dtype} of shape {quantised.shape}")
-    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(quantised, 0, -1)), isVector=True)
-    image.SetMetaData(_CLASSES_KEY, json.dumps(list(class_names)))
-    image.SetMetaData(_STEPS_KEY, str(PROBABILITY_STEPS))
-    _write_image(path, image, geometry, like)
-
-
-def read_probabilities(path: Path) -> tuple[np.ndarray, Geometry, tuple[str, ...]]:
-    """Read what write_probabilities wrote: uint8 [c, z, y, x], geometry, class names.
-
-    Raises:
-        SegVarianceError: the file cannot be read, or does not say what its values mean.
-    """
-    image = _read_file(path)
-    try:
-        names = tuple(json.loads(image.GetMetaData(_CLASSES_KEY)))
-        steps = int(image.GetMetaData(_STEPS_KEY))
-    except (RuntimeError, ValueError, TypeError):
-        names, steps = (), 0
-    geometry = _geometry(path, image)
-    array = _channels_first(image).reshape(-1, *geometry.shape_zyx)
-    if steps != PROBABILITY_STEPS or len(names) != len(array) or array.dtype != np.uint8:
-        raise SegVarianceError(
-            f"{path} is not a probability map of SegVariance: expected 8-bit values with class names. Predict again."
-        )
-    return array, geometry, names
 
 
 def find_images(folder: Path) -> dict[str, Path]:
@@ -167,6 +180,14 @@ def find_images(folder: Path) -> dict[str, Path]:
             raise SegVarianceError(f"{found[case_id]} and {path} are both case {case_id!r}. Keep one of them.")
         found[case_id] = path
     return dict(sorted(found.items()))
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Case to file; an empty folder is a mistake here, never a result."""
+    files = find_images(folder)
+    if not files:
+        raise SegVarianceError(f"{folder} holds no images. Expected files that end in {', '.join(IMAGE_ENDINGS)}.")
+    return files
 
 
 def read_case_images(folder: Path) -> dict[str, tuple[Path, ...]]:
@@ -198,8 +219,8 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
     if is_nifti(Path(path)):
         geometry, array = read_geometry(path), read_voxels(Path(path))
     else:
-        image = _read_file(path)
-        geometry, array = _geometry(path, image), _channels_first(image)
+        image = read_file(path)
+        geometry, array = _geometry(path, image), channels_first(image)
     if array.ndim == 3:
         array = array[np.newaxis]
     if array.dtype.kind not in "uif" or array.ndim != 4:
@@ -209,7 +230,8 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
     return array, geometry
 
 
-def _read_file(path: Path) -> sitk.Image:
+def read_file(path: Path) -> sitk.Image:
+    """Header and voxels as SimpleITK reads them; raises SegVarianceError where it cannot."""
     return _refuse_unreadable(path, lambda: sitk.ReadImage(str(path)))
 
 
@@ -221,7 +243,8 @@ def _refuse_unreadable(path: Path, read: Callable[[], Any]) -> Any:
         raise SegVarianceError(f"{path} {fault}. Check or replace the file.") from None
 
 
-def _channels_first(image: sitk.Image) -> np.ndarray:
+def channels_first(image: sitk.Image) -> np.ndarray:
+    """The voxels [z, y, x], or [c, z, y, x] of a vector image."""
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.ascontiguousarray(np.moveaxis(array, -1, 0))
@@ -275,21 +298,3 @@ def _write_image(path: Path, image: sitk.Image, geometry: Geometry, like: Path |
 def _require_same_place(geometry: Geometry, like: Path) -> None:
     if difference := geometry.difference(read_geometry(like)):
         raise ValueError(f"{like} does not lie where the array lies: {difference}")
-
-
-def take_nrrd_place(like: Path, path: Path) -> None:
-    """Replace the lines that place the voxels of ``path`` by those of ``like``.
-
-    NRRD stores spacing times direction; taking them apart and multiplying again changes the last bits each time.
-    """
-    head, data = path.read_bytes().split(b"\n\n", 1)
-    with open(like, "rb") as file:
-        header = list(iter(lambda: file.readline().strip(), b""))  # an empty line ends it
-    lines = dict(line.split(b": ", 1) for line in header if re.match(rb"space[^:]*: ", line))
-    if {b"space", b"space directions", b"space origin"} <= set(lines):
-        vectors = re.findall(rb"\([^)]*\)", lines[b"space directions"])
-        layers = b"none " if b"space directions: none" in head else b""
-        lines[b"space directions"] = layers + b" ".join(vectors)
-        for key in (b"space", b"space directions", b"space origin"):
-            head = re.sub(rb"(?m)^" + key + rb": .*$", key + b": " + lines[key], head)
-        path.write_bytes(head + b"\n\n" + data)

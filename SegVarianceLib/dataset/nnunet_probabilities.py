@@ -32,11 +32,15 @@ _DAMAGED = (
 """What reading a file raises whose archive or header was damaged, or made to mislead: numpy takes a header apart as Python."""
 
 
-def read_nnunet_probabilities(path: Path, shape_zyx: tuple[int, int, int]) -> np.ndarray:
+def read_nnunet_probabilities(
+    path: Path, shape_zyx: tuple[int, int, int], into: np.ndarray | None = None
+) -> np.ndarray:
     """Read the probabilities of a case as they are stored (float32 by nnU-Net 2.2 to 2.8), [c, z, y, x].
 
     Args:
         shape_zyx: of the label map beside the file.
+        into: an array that an earlier call gave and that is not needed any more. It is filled again where it fits, which spares
+            the system finding so much memory for each member.
 
     Raises:
         SegVarianceError: the file cannot be read or is damaged, or holds no fractions of that shape.
@@ -55,7 +59,8 @@ def read_nnunet_probabilities(path: Path, shape_zyx: tuple[int, int, int]) -> np
                 )
             if prod(shape) * kind.itemsize + start != entry.file_size:
                 raise ValueError("a header that says another size than the archive")
-            content = np.empty(prod(shape), dtype=kind)
+            fits = into is not None and (into.size, into.dtype) == (prod(shape), kind) and into.flags.c_contiguous
+            content = into.reshape(-1) if into is not None and fits else np.empty(prod(shape), dtype=kind)
             _fill(content.view(np.uint8), first, start, parts, entry.CRC)
         return content.reshape(shape, order="F" if fortran else "C")
     except _DAMAGED:

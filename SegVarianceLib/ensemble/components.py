@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from ..core.arrays import foreground_box, slabs
 from ..core.labels import BACKGROUND, Structure
@@ -117,6 +115,9 @@ def connect(runs: Runs, group: np.ndarray, neighbours: int = 26) -> np.ndarray:
             ahead += 1
             here = here[touched[here] > ahead]
     i, j = np.concatenate(first), np.concatenate(second)
+    from scipy import sparse  # slow to load, and not needed before there is something to clean
+    from scipy.sparse import csgraph
+
     graph = sparse.coo_matrix((np.ones(len(i), dtype=np.int8), (i, j)), shape=(count, count))
     return csgraph.connected_components(graph, directed=False)[1]
 

@@ -11,12 +11,14 @@ import numpy as np
 from ..core.arrays import values_present
 from ..core.errors import Problem, ProblemsFound, SegVarianceError
 from ..core.files import path_inside
+from ..core.geometry import Geometry
 from ..core.labels import LabelSet, Structure
 from ..dataset.grids import grid_problems
-from ..dataset.image_io import IMAGE_ENDINGS, read_geometry, read_label_map, read_probabilities, write_label_map
+from ..dataset.image_io import IMAGE_ENDINGS, read_geometry, read_label_map, write_label_map
 from ..dataset.nnunet_plans import turning_reader
 from ..dataset.nnunet_probabilities import read_nnunet_probabilities
-from .rules import RULES
+from ..dataset.probability_maps import Box, around, probability_box, read_probabilities, whole_box
+from .rules import RULES, Rule
 
 Progress = Callable[[int, int], object]
 """Called with the number of cases done and of all cases."""
@@ -30,6 +32,7 @@ def ensemble_folders(
     file_ending: str,
     progress: Progress | None = None,
     weights: Sequence[float] | None = None,
+    finish: Callable[[np.ndarray, Geometry], np.ndarray] | None = None,
 ) -> dict[str, Path]:
     """Combine the members' files case by case and write ``folder/<case><file_ending>``, on the first member's grid.
 
@@ -39,6 +42,7 @@ def ensemble_folders(
             probabilities, a label map stands for nnU-Net's ``.npz`` beside it.
         labels: what the label values, or the probability channels in order, mean.
         weights: one for each member, in their order, where the rule is weighted.
+        finish: gets each combined label map [z, y, x] and where it lies; what it gives is written.
 
     Returns:
         Case id to written file.
@@ -60,11 +64,16 @@ def ensemble_folders(
     targets = {case_id: path_inside(folder, f"{case_id}{file_ending}", "case id") for case_id in members[0]}
     _refuse([*_overwritten(targets, members), *grid_problems(members[0], members[1:])])
 
-    read = _probabilities if combine.reads == "probabilities" else _label_maps
     for done, (case_id, target) in enumerate(targets.items(), start=1):
         files = [member[case_id] for member in members]
-        label_map = combine(*read(files, labels), weights)
-        write_label_map(target, label_map, read_geometry(files[0]), like=files[0])
+        geometry = read_geometry(files[0])
+        if combine.reads == "probabilities":
+            label_map = _combine_probabilities(combine, files, geometry.shape_zyx, labels, weights)
+        else:
+            label_map = combine((_known_label_map(path, labels) for path in files), labels, weights)
+        if finish is not None:
+            label_map = finish(label_map, geometry)
+        write_label_map(target, label_map, geometry, like=files[0])
         if progress is not None:
             progress(done, len(targets))
     return targets
@@ -103,10 +112,6 @@ def _overwritten(targets: Mapping[str, Path], members: Sequence[Mapping[str, Pat
             yield Problem(str(target), "the ensemble would overwrite this member's file.", "Write into another folder.")
 
 
-def _label_maps(files: Sequence[Path], labels: LabelSet) -> tuple[Iterator[np.ndarray], LabelSet]:
-    return (_known_label_map(path, labels) for path in files), labels
-
-
 def _known_label_map(path: Path, labels: LabelSet) -> np.ndarray:
     label_map = read_label_map(path).array
     unknown = set(values_present(label_map)) - labels.known_values
@@ -117,15 +122,42 @@ def _known_label_map(path: Path, labels: LabelSet) -> np.ndarray:
     return label_map
 
 
-def _probabilities(files: Sequence[Path], labels: LabelSet) -> tuple[Iterator[np.ndarray], LabelSet]:
-    """The members' probabilities, and the labels in the sense of their classes."""
-    first, names = _classes(files[0])
-    rest = (_same_classes(path, names, files[0]) for path in files[1:])
-    return chain([first], rest), labels if names is None else _labels_of_classes(names, labels, files[0])
+def _combine_probabilities(
+    combine: Rule,
+    files: Sequence[Path],
+    shape_zyx: tuple[int, int, int],
+    labels: LabelSet,
+    weights: Sequence[float] | None,
+) -> np.ndarray:
+    """The label map [z, y, x] of the members' probabilities, combined in the box outside of which no member has any doubt."""
+    stored = [path for path in files if not _beside(path).is_file()]
+    box = whole_box(shape_zyx) if len(stored) < len(files) else around(map(probability_box, stored))
+    box, outside = _with_one_outside(box, shape_zyx)
+    first, names = _classes(files[0], box)
+    # The rules have done with a member when they ask for the next one, so one member's memory does for all.
+    rest = (_same_classes(path, names, files[0], box, first) for path in files[1:])
+    meant = labels if names is None else _labels_of_classes(names, labels, files[0])
+    inside = combine(chain([first], rest), meant, weights)
+    label_map = np.full(shape_zyx, inside[outside], dtype=inside.dtype)
+    label_map[box] = inside
+    return label_map
 
 
-def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path) -> np.ndarray:
-    probabilities, found = _classes(path)
+def _with_one_outside(box: Box, shape_zyx: tuple[int, int, int]) -> tuple[Box, tuple[int, int, int]]:
+    """``box`` with one more layer, where it is not the whole image, and the place in it of a voxel of that layer."""
+    sides, place = list(box), [0, 0, 0]
+    for axis, (side, length) in enumerate(zip(box, shape_zyx, strict=True)):
+        if side.stop < length:
+            sides[axis], place[axis] = slice(side.start, side.stop + 1), -1
+            break
+        if side.start > 0:
+            sides[axis] = slice(side.start - 1, side.stop)
+            break
+    return (sides[0], sides[1], sides[2]), (place[0], place[1], place[2])
+
+
+def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path, box: Box, into: np.ndarray) -> np.ndarray:
+    probabilities, found = _classes(path, box, into)
     if found != names:
         raise SegVarianceError(
             f"{path} holds the classes {', '.join(found or ('of nnU-Net',))}; {first} holds {', '.join(names or ('of nnU-Net',))}. "
@@ -134,17 +166,17 @@ def _same_classes(path: Path, names: tuple[str, ...] | None, first: Path) -> np.
     return probabilities
 
 
-def _classes(path: Path) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Probabilities [c, z, y, x] and the names of their classes; nnU-Net names none in its files."""
+def _classes(path: Path, box: Box, into: np.ndarray | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Probabilities [c, z, y, x] in ``box`` and the names of their classes; nnU-Net names none and stores all voxels."""
     beside = _beside(path)
     if not beside.is_file():
-        probabilities, _, names = read_probabilities(path)
+        probabilities, _, names = read_probabilities(path, box)
         return probabilities, names
     if reader := turning_reader(path.parent):
         raise SegVarianceError(
             f"{beside} lies on the turned axes of nnU-Net's {reader}, the label map beside it does not. Vote label maps instead."
         )
-    return read_nnunet_probabilities(beside, read_geometry(path).shape_zyx), None
+    return read_nnunet_probabilities(beside, read_geometry(path).shape_zyx, into), None
 
 
 def _labels_of_classes(names: tuple[str, ...], labels: LabelSet, path: Path) -> LabelSet:

@@ -15,6 +15,8 @@ from .label_votes import first_and_rest, first_largest, paint, require_same
 SMALLEST_PROBABILITY = 1e-6
 """Below it (and above 1 minus it, for regions) a float probability counts as this, so that one member that rounded to 0 has no
 veto. For 8-bit probabilities it is half a step, ``PROBABILITY_ERROR_BOUND``."""
+_MOST_IN_16_BITS = np.iinfo(np.uint16).max // PROBABILITY_STEPS
+"""So many 8-bit members add up without overflow: 257."""
 
 
 def mean_probability(members: Iterable[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
@@ -34,23 +36,41 @@ def mean_probability_steps(
     members: Iterable[np.ndarray], weights: Sequence[float] | None = None
 ) -> Generator[int, None, np.ndarray]:
     """``mean_probability``, a member at a time: yields how many are taken in."""
+    found, certain = yield from mean_or_sum_steps(members, weights)
+    if certain == 1:
+        return found
+    mean = found.astype(np.float32)
+    mean /= certain
+    return mean
+
+
+def mean_or_sum_steps(
+    members: Iterable[np.ndarray], weights: Sequence[float] | None = None
+) -> Generator[int, None, tuple[np.ndarray, int]]:
+    """The mean, and 1; or of 8-bit members without weights their sum, in integers, and what it is where all are certain."""
     first, rest = first_and_rest(members)
     shares = None if weights is None else _shares(weights)
-    total = first.astype(np.float32)
+    in_integers = shares is None and first.dtype == np.uint8
+    total: np.ndarray = first.astype(np.uint16) if in_integers else first.astype(np.float32)
     if shares is not None:
         total *= shares[0]
     count = 1
     yield count
     for count, member in enumerate(rest, start=2):
         require_same((first.shape, first.dtype), (member.shape, member.dtype), count)
+        if in_integers and count == _MOST_IN_16_BITS + 1:
+            total = total.astype(np.uint32)
         total += member if shares is None else np.float32(shares[min(count, len(shares)) - 1]) * member
         yield count
     if shares is not None and len(shares) != count:
         raise SegVarianceError(
             f"There are {len(shares)} weights for {count} members. Give one for each, in their order."
         )
-    total /= (count if shares is None else 1) * (PROBABILITY_STEPS if first.dtype == np.uint8 else 1)
-    return total
+    certain = (count if shares is None else 1) * (PROBABILITY_STEPS if first.dtype == np.uint8 else 1)
+    if in_integers:
+        return total, certain
+    total /= certain
+    return total, 1
 
 
 def mean_logit(members: Iterable[np.ndarray], labels: LabelSet) -> np.ndarray:
@@ -86,8 +106,10 @@ def mean_logit_steps(members: Iterable[np.ndarray], labels: LabelSet) -> Generat
     return total
 
 
-def labels_from_probabilities(probabilities: np.ndarray, labels: LabelSet) -> np.ndarray:
-    """Label map [z, y, x] from probabilities [c, z, y, x].
+def labels_from_probabilities(
+    probabilities: np.ndarray, labels: LabelSet, certain: int = PROBABILITY_STEPS
+) -> np.ndarray:
+    """Label map [z, y, x] from probabilities [c, z, y, x], or from integers of which ``certain`` stands for 1.
 
     Labels: channel 0 is background, then the label values ascending; the largest wins, of equal ones the first.
     Regions (nnU-Net): channel i is the i-th declared region; where its probability is strictly above 0.5 it paints
@@ -103,7 +125,8 @@ def labels_from_probabilities(probabilities: np.ndarray, labels: LabelSet) -> np
             "Give the labels with which the members were trained."
         )
     if labels.has_regions:
-        half = probabilities.dtype.type(0.5) if probabilities.dtype.kind == "f" else PROBABILITY_STEPS // 2
+        in_fractions = probabilities.dtype.kind == "f"
+        half = probabilities.dtype.type(0.5) if in_fractions else certain // 2
         return paint(probabilities > half, labels)
     return first_largest(probabilities, (0, *labels.foreground_values))
 

@@ -14,7 +14,7 @@ from ..core.stepwise import result_of
 from ..dataset.labelling import regions_of
 from .label_votes import VOTES, Vote, vote
 from .member_maps import MemberMaps
-from .probability_rules import labels_from_probabilities, mean_logit_steps, mean_probability_steps
+from .probability_rules import labels_from_probabilities, mean_logit_steps, mean_or_sum_steps
 from .staple import STAPLE, staple
 
 Steps = Generator[int, None, np.ndarray]
@@ -60,8 +60,8 @@ def _by_vote(by: Vote) -> Rule:
 
 
 def _mean(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> Steps:
-    mean = yield from mean_probability_steps(members, weights)
-    return labels_from_probabilities(mean, labels)
+    found, certain = yield from mean_or_sum_steps(members, weights)
+    return labels_from_probabilities(found, labels, certain)
 
 
 def _logits(members: Iterable[np.ndarray], labels: LabelSet, weights: Sequence[float] | None) -> Steps:

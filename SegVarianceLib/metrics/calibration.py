@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.arrays import PROBABILITY_STEPS, foreground_box
 
@@ -78,6 +77,8 @@ def near_structure(mask: np.ndarray, spacing_zyx_mm: tuple[float, float, float])
     box = foreground_box(mask)
     if box is None:
         return near
+    from scipy import ndimage  # slow to load, and only needed here
+
     reach = (int(np.ceil(MARGIN_MM / mm)) for mm in spacing_zyx_mm)
     part = tuple(slice(max(0, side.start - r), side.stop + r) for side, r in zip(box, reach, strict=True))
     near[part] = ndimage.distance_transform_edt(~mask[part], sampling=spacing_zyx_mm) <= MARGIN_MM * (1 + 1e-6)

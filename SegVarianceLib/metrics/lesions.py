@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from ..core.arrays import foreground_box
 
@@ -60,4 +59,6 @@ def match_lesions(reference: np.ndarray, prediction: np.ndarray, minimum_iou: fl
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Numbers from 1 by their first voxels, and how many there are."""
+    from scipy import ndimage  # slow to load, and not needed by other metrics
+
     return ndimage.label(mask, np.ones((3, 3, 3)))

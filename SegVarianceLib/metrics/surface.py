@@ -14,7 +14,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from ..core.arrays import foreground_box, slabs
 from ..core.labels import LabelSet
@@ -241,6 +240,8 @@ def _nearest_mm(start: Surface, target: Surface) -> np.ndarray:
         waiting, places = waiting[~found], places[~found]
         if not waiting.size:
             return distances
+    from scipy.spatial import KDTree  # slow to load, and seldom needed
+
     tree = KDTree(target.cells * np.asarray(target.spacing_zyx_mm), balanced_tree=False, compact_nodes=False)
     distances[waiting] = tree.query(start.cells[waiting] * np.asarray(start.spacing_zyx_mm))[0]
     return distances

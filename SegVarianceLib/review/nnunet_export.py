@@ -13,9 +13,10 @@ from ..core.files import path_inside, safe_name, write_beside_and_rename, write_
 from ..core.geometry import Geometry
 from ..core.labels import LabelSet
 from ..dataset.convert import link, whole_or_nothing
-from ..dataset.image_io import read_geometry, read_label_map, read_probabilities, write_label_map
+from ..dataset.image_io import read_geometry, read_label_map, write_label_map
 from ..dataset.nnunet_labels import ENDINGS, READER, nnunet_description, nnunet_values, renumbered
 from ..dataset.nnunet_probabilities import write_nnunet_probabilities
+from ..dataset.probability_maps import read_probabilities
 from ..ensemble.region_rules import region_probabilities
 from .description import Review
 

@@ -13,9 +13,9 @@ import numpy as np
 from ..core.errors import SegVarianceError
 from ..core.geometry import Geometry
 from ..core.labels import LabelSet
-from ..dataset.image_io import read_probabilities
 from ..dataset.labelling import labels_of_values
 from ..dataset.nnunet_probabilities import read_nnunet_probabilities
+from ..dataset.probability_maps import read_probabilities
 from ..ensemble.probability_rules import labels_from_probabilities, mean_probability
 from .description import ReviewMember
 

@@ -11,7 +11,8 @@ from ..core.errors import SegVarianceError
 from ..core.files import write_beside_and_rename, write_text
 from ..core.geometry import Geometry
 from ..core.labels import BACKGROUND, LabelSet
-from ..dataset.image_io import take_nrrd_place, write_label_map
+from ..dataset.image_io import write_label_map
+from ..dataset.nrrd_place import take_nrrd_place
 from .segmentations import label_map_of, painted_values
 
 SEGMENTATION = ".seg.nrrd"

@@ -18,8 +18,9 @@ from ..core.errors import SegVarianceError
 from ..core.events import EventLog
 from ..core.files import remove_half_written, sha256_of_file, sha256_of_json, write_json
 from ..core.records import to_json
-from ..dataset.image_io import read_image, write_label_map, write_map, write_probabilities
+from ..dataset.image_io import read_image, write_label_map, write_map
 from ..dataset.label_declaration import declaration
+from ..dataset.probability_maps import write_probabilities
 from ..evaluation.plausibility import moved, warnings_of
 from ..model.device import open_device, peak_memory_mib
 from ..model.trained import class_values, read_trained_facts

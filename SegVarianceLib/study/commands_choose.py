@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import SegVarianceError
+from ..dataset.image_io import images_in
 from ..dataset.splits import read_groups
 from ..evaluation.clean_up_trials import all_questions, nnunet_questions
 from ..plan.study_folder import StudyFolder
 from ..review.clean_up_choice import FOLDS, HeldOut, choose_recipe, held_out_of_study
 from ..stats.clean_up_words import clean_up_sentences
-from .commands_folders import images_in, labels_of
+from .commands_folders import labels_of
 from .terminal import out, print_json, progress_bar
 
 

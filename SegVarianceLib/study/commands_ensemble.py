@@ -1,4 +1,4 @@
-"""The commands ``ensemble``, ``rules`` and ``uncertainty``: combine members, compare the ways to do it, say how they disagree."""
+"""The commands ``rules`` and ``uncertainty``: compare the ways to combine members, say how those disagree."""
 
 from __future__ import annotations
 
@@ -13,27 +13,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..core.errors import SegVarianceError
-from ..core.files import write_json, write_text
+from ..core.files import write_text
 from ..core.labels import LabelSet
 from ..core.words import counted
 from ..dataset.dataset_json import open_dataset
 from ..dataset.image_io import write_map
-from ..ensemble.folders import ensemble_folders
 from ..ensemble.rules import RULES
 from ..ensemble.running_votes import RunningVotes
 from ..ensemble.side_by_side import ANY_LABEL, Difference, Influence, KOfN, k_of_n
-from ..evaluation.evaluate import discover_labels
 from ..evaluation.score_table import ScoreTable
 from ..evaluation.uncertainty_table import UncertaintyTable
 from ..plan.study_folder import StudyFolder
-from ..review.declared import declared_in
 from ..review.description import Review, ReviewMember
 from ..review.from_study import is_study
 from ..review.open_case import read_case
 from ..review.opening import open_review
 from ..review.rules_of_case import influence_of_members, side_by_side
 from ..stats.failure_prediction import failure_predictions, prediction_sentence
-from .commands_folders import images_in
 from .terminal import out, progress_bar
 from .uncertainty import groups_of, map_path, write_uncertainty
 
@@ -42,45 +38,6 @@ _NAMES = ("first", "second", "without", "configuration", "structure")
 
 Row = tuple[object, ...]
 Key = tuple[str, str]
-
-
-def ensemble(arguments: Namespace) -> int:
-    """Combine folders by one rule; ``ensemble.json`` beside the label maps says by which and with what weights."""
-    members = [images_in(Path(folder)) for folder in arguments.folders]
-    rule = RULES.function(arguments.rule)
-    declared = None if arguments.dataset is not None else declared_in(map(Path, arguments.folders), []).labels
-    if rule.reads == "probabilities" and arguments.dataset is None and declared is None:
-        raise SegVarianceError(
-            f"{arguments.rule} reads probability files and needs --dataset, whose dataset.json says which value each class has."
-        )
-    if rule.weighted != (arguments.weights is not None):
-        raise SegVarianceError(
-            "weighted_mean_probability needs --weights, one for each folder; the other rules take none."
-        )
-    label_maps = [path for files in members for path in files.values()]
-    if arguments.dataset is not None:
-        labels = open_dataset(Path(arguments.dataset)).labels
-    else:
-        labels = declared or discover_labels(label_maps)
-    output = Path(arguments.output)
-    with progress_bar() as progress:
-        written = ensemble_folders(
-            arguments.rule,
-            members,
-            labels,
-            output,
-            _label_map_ending(members[0]),
-            lambda done, of: progress("Ensemble", done, of),
-            arguments.weights,
-        )
-    facts = RULES.facts(arguments.rule)
-    made = {"rule": facts.id, "description": facts.citation, "members": arguments.folders, "weights": arguments.weights}
-    write_json(output / "ensemble.json", made)
-    out.print(
-        f"{counted(len(written), 'case')}, {facts.title.lower()} of {counted(len(members), 'member')}: {output}",
-        markup=False,
-    )
-    return 0
 
 
 def rules(arguments: Namespace) -> int:
@@ -209,9 +166,3 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     writer.writerow(columns)
     writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
     write_text(path, text.getvalue())
-
-
-def _label_map_ending(files: dict[str, Path]) -> str:
-    """Label maps are written in the members' own format; from probabilities, which are NRRD, as NRRD."""
-    first = next(iter(files.values()), Path("none.nii.gz")).name
-    return next((ending for ending in (".nii.gz", ".nii", ".mha") if first.endswith(ending)), ".nrrd")

@@ -1,4 +1,4 @@
-"""The commands that also work on plain folders: predict, clean, score, report."""
+"""The commands that also work on plain folders: predict, clean, score."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ from ..core.labels import LabelSet, Structure
 from ..core.machine import usable_cores
 from ..core.words import counted
 from ..dataset.dataset_json import open_dataset
-from ..dataset.image_io import (
-    IMAGE_ENDINGS,
-    find_images,
-    read_case_images,
-    read_image,
-    write_label_map,
-    write_probabilities,
-)
+from ..dataset.image_io import images_in, read_case_images, read_image, write_label_map
+from ..dataset.probability_maps import write_probabilities
 from ..dataset.splits import read_groups
 from ..ensemble.clean_up import CleanUpStep, apply_steps, clean_folder
 from ..ensemble.clean_up_recipe import CleanUpRecipe
@@ -27,13 +21,8 @@ from ..ensemble.ensemble_recipe import EnsembleRecipe
 from ..evaluation.evaluate import Member, discover_labels, score_members
 from ..evaluation.score_table import Score, ScoreTable
 from ..plan.study_folder import StudyFolder
-from ..report.content import ReportContent
-from ..report.report import write_report
 from ..review.declared import declared_in
-from ..stats.study_statistics import study_statistics
-from . import commands_nnunet, stages
-from .commands_compare import pair_of, read_scores
-from .facts import what_was_done
+from . import commands_nnunet
 from .nnunet_results import is_results, labels_told, score_results
 from .terminal import out, progress_bar
 
@@ -184,45 +173,6 @@ def _require_groups(arguments: Namespace, patients: Mapping[str, str] | None, ca
         raise SegVarianceError(
             f"{arguments.groups} names no group for {len(missing)} of {len(cases)} cases, the first is {missing[0]!r}. Add them."
         )
-
-
-def report(arguments: Namespace) -> int:
-    given, pair = Path(arguments.scores[0]), pair_of(arguments)
-    path = Path(arguments.output) if arguments.output else None
-    if len(arguments.scores) == 1 and given.is_dir() and not pair and not is_results(given):
-        study = StudyFolder.open(given)
-        path = stages.report(study, stages.compare(study, arguments.d0), path)
-    else:
-        table = read_scores(arguments.scores)
-        path = path or (given / "comparison.html" if given.is_dir() else given.with_name("report.html"))
-        statistics = study_statistics(table, stages.PRIMARY_METRIC, arguments.d0, pair)
-        names = ", ".join(Path(each).name for each in arguments.scores)
-        content = ReportContent(
-            names,
-            _done_by_study(arguments.scores) or (("Scores", names),),
-            table,
-            statistics.studies,
-            stages.PRIMARY_METRIC,
-            comparisons=statistics.comparisons,
-            ensemble_curves=statistics.ensemble_curves,
-        )
-        write_report(path, content)
-    out.print(f"Report: {path}", markup=False)
-    return 0
-
-
-def _done_by_study(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """What was done in each study that is among ``given``, its name before each line."""
-    studies = [StudyFolder.open(Path(each)) for each in given if (Path(each) / "plan.json").is_file()]
-    return tuple((f"{study.root.name}: {label}", text) for study in studies for label, text in what_was_done(study))
-
-
-def images_in(folder: Path) -> dict[str, Path]:
-    """Case to file; an empty folder is a mistake here, never a result."""
-    files = find_images(folder)
-    if not files:
-        raise SegVarianceError(f"{folder} holds no images. Expected files that end in {', '.join(IMAGE_ENDINGS)}.")
-    return files
 
 
 def _weights_of(model: Path) -> list[Path]:

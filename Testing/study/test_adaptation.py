@@ -17,7 +17,8 @@ import pytest
 
 from SegVarianceLib.core.events import read_events
 from SegVarianceLib.core.files import sha256_of_file, write_json
-from SegVarianceLib.dataset.image_io import read_image, read_label_map, read_probabilities, write_map
+from SegVarianceLib.dataset.image_io import read_image, read_label_map, write_map
+from SegVarianceLib.dataset.probability_maps import read_probabilities
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.adaptation import AdaptationPlan, AdaptationSettings, variant
 from SegVarianceLib.plan.adaptation_folder import ADAPTED, INITIAL, AdaptationFolder

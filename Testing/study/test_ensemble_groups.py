@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from SegVarianceLib.core.files import read_json, write_json
-from SegVarianceLib.dataset.image_io import read_label_map, read_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map
+from SegVarianceLib.dataset.probability_maps import read_probabilities
 from SegVarianceLib.ensemble.subsets import Group
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.runs import Run

@@ -11,7 +11,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813 (its own convention)
 
 from SegVarianceLib.core.arrays import dequantise_probabilities
-from SegVarianceLib.dataset.image_io import read_label_map, read_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map
+from SegVarianceLib.dataset.probability_maps import read_probabilities
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
 

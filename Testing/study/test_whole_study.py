@@ -11,7 +11,8 @@ import pytest
 
 from SegVarianceLib.core.events import read_events
 from SegVarianceLib.core.files import sha256_of_file
-from SegVarianceLib.dataset.image_io import read_geometry, read_label_map, read_probabilities
+from SegVarianceLib.dataset.image_io import read_geometry, read_label_map
+from SegVarianceLib.dataset.probability_maps import read_probabilities
 from SegVarianceLib.evaluation.score_table import ScoreTable
 from SegVarianceLib.plan.study_folder import StudyFolder
 

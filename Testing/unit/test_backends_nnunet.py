@@ -28,13 +28,8 @@ from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.core.records import to_json
 from SegVarianceLib.dataset.case import Case
-from SegVarianceLib.dataset.image_io import (
-    read_image,
-    read_label_map,
-    read_probabilities,
-    write_label_map,
-    write_map,
-)
+from SegVarianceLib.dataset.image_io import read_image, read_label_map, write_label_map, write_map
+from SegVarianceLib.dataset.probability_maps import read_probabilities
 from SegVarianceLib.plan.nnunet_plan import NnunetConfiguration, NnunetTrainingPlan, epochs_of_steps
 from SegVarianceLib.plan.runs import Run, RunRecord
 from SegVarianceLib.plan.study_folder import StudyFolder

@@ -19,11 +19,10 @@ from SegVarianceLib.dataset.image_io import (
     read_geometry,
     read_image,
     read_label_map,
-    read_probabilities,
     write_label_map,
     write_map,
-    write_probabilities,
 )
+from SegVarianceLib.dataset.probability_maps import read_probabilities, write_probabilities
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 GRID = Geometry((5, 4, 3), (0.8, 1.0, 2.5), (-12.5, 3.25, 7.0), IDENTITY)

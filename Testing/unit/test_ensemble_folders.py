@@ -9,13 +9,8 @@ from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.errors import ProblemsFound, SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
-from SegVarianceLib.dataset.image_io import (
-    find_images,
-    read_geometry,
-    read_label_map,
-    write_label_map,
-    write_probabilities,
-)
+from SegVarianceLib.dataset.image_io import find_images, read_geometry, read_label_map, write_label_map
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.ensemble.folders import ensemble_folders
 
 GEOMETRY = Geometry((3, 2, 2), (0.7, 0.8, 2.5), (10.1, -7.3, 3.9), (-1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))

@@ -14,8 +14,9 @@ from SegVarianceLib.core.arrays import dequantise_probabilities
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
-from SegVarianceLib.dataset.image_io import read_label_map, read_probabilities, write_label_map, write_map
+from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS
+from SegVarianceLib.dataset.probability_maps import read_probabilities
 from SegVarianceLib.ensemble.region_recipe import RegionRecipe
 from SegVarianceLib.ensemble.region_rules import region_probabilities
 from SegVarianceLib.model.network import build_network

@@ -13,8 +13,9 @@ from SegVarianceLib.core.errors import ProblemsFound, SegVarianceError
 from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
-from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map, write_label_map
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.evaluation.evaluate import Member, score_members
 from SegVarianceLib.review.case_scores import score_against, score_against_reference

@@ -20,8 +20,9 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
 from SegVarianceLib.dataset.case import Case
-from SegVarianceLib.dataset.image_io import read_label_map, read_probabilities, write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map, write_label_map
 from SegVarianceLib.dataset.nnunet_probabilities import write_nnunet_probabilities
+from SegVarianceLib.dataset.probability_maps import read_probabilities, write_probabilities
 from SegVarianceLib.ensemble.probability_rules import labels_from_probabilities
 from SegVarianceLib.evaluation.evaluate import Member, score_members
 from SegVarianceLib.evaluation.nnunet_summary import foreground_mean, read_summary

@@ -10,8 +10,9 @@ import pytest
 from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
-from SegVarianceLib.dataset.image_io import write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import write_label_map
 from SegVarianceLib.dataset.labelling import labels_of_values
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.ensemble.probability_rules import labels_from_probabilities, mean_logit, mean_probability
 from SegVarianceLib.ensemble.running_votes import RunningVotes
 from SegVarianceLib.ensemble.side_by_side import ANY_LABEL

@@ -12,7 +12,8 @@ from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.files import read_json, write_json
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.records import to_json
-from SegVarianceLib.dataset.image_io import write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import write_label_map
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.dataset.splits import Fold
 from SegVarianceLib.plan.runs import Run, RunRecord
 from SegVarianceLib.plan.study_folder import StudyDataset, StudyFolder

@@ -14,8 +14,9 @@ import pytest
 from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.errors import SegVarianceError
 from SegVarianceLib.core.geometry import Geometry
-from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map, write_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_map
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS, labels_of_values
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.ensemble.label_votes import vote
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.review.description import Review

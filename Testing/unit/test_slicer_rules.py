@@ -12,8 +12,9 @@ import pytest
 
 from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.geometry import Geometry
-from SegVarianceLib.dataset.image_io import write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import write_label_map
 from SegVarianceLib.dataset.labelling import BRATS_REGIONS
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.ensemble.disagreement import mean_pairwise_dice
 from SegVarianceLib.evaluation.score_table import Score, ScoreTable
 from SegVarianceLib.review.opening import open_review

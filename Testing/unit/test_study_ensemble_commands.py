@@ -12,15 +12,9 @@ import pytest
 from SegVarianceLib.core.arrays import quantise_probabilities
 from SegVarianceLib.core.files import write_json
 from SegVarianceLib.core.geometry import Geometry
-from SegVarianceLib.dataset.image_io import (
-    read_geometry,
-    read_image,
-    read_label_map,
-    read_probabilities,
-    write_label_map,
-    write_probabilities,
-)
+from SegVarianceLib.dataset.image_io import read_geometry, read_image, read_label_map, write_label_map
 from SegVarianceLib.dataset.labelling import labels_of_values
+from SegVarianceLib.dataset.probability_maps import read_probabilities, write_probabilities
 from SegVarianceLib.ensemble.probability_rules import labels_from_probabilities, mean_probability
 from SegVarianceLib.study.cli import main
 

@@ -12,7 +12,8 @@ import pytest
 
 from SegVarianceLib.core.geometry import Geometry
 from SegVarianceLib.core.labels import LabelSet, Structure
-from SegVarianceLib.dataset.image_io import read_label_map, write_label_map, write_probabilities
+from SegVarianceLib.dataset.image_io import read_label_map, write_label_map
+from SegVarianceLib.dataset.probability_maps import write_probabilities
 from SegVarianceLib.ensemble.region_recipe import RegionRecipe
 from SegVarianceLib.ensemble.region_rules import region_probabilities
 from SegVarianceLib.ensemble.regions import Reconstruction
