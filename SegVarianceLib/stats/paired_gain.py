@@ -57,6 +57,7 @@ class PairedGain:
     def to_json(self) -> dict[str, Any]:
         content = asdict(self)
         del content["values"]
+        content["verdict"] = gain_verdict(self)
         content["metric"] = {"id": self.metric.id, "title": self.metric.title, "unit": self.metric.unit}
         return content
 
